@@ -1,0 +1,4 @@
+//! The operator's tool and the native server.
+#![forbid(unsafe_code)]
+
+fn main() {}

@@ -1,0 +1,2 @@
+//! Handset, the provisioning server for desk phones that runs at the edge.
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! Builds, tests and measures Handset: `cargo xtask test [PART]`.
+
+fn main() {}
