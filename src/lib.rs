@@ -1,2 +1,19 @@
 //! Handset, the provisioning server for desk phones that runs at the edge.
 #![forbid(unsafe_code)]
+
+pub mod device;
+pub mod mac;
+pub mod path;
+pub mod pattern;
+pub mod precondition;
+pub mod range;
+pub mod release;
+pub mod render;
+pub mod respond;
+pub mod route;
+pub mod settings;
+pub mod site;
+pub mod store;
+pub mod user_agent;
+pub mod variables;
+pub mod vendor;

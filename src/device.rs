@@ -1,0 +1,218 @@
+//! What is known of one phone: the record that the stores keep of it.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::release::ReleaseId;
+use crate::settings::Settings;
+use crate::site::UploadLimits;
+
+/// A device's record: its live state, and its settings under at most two releases, so that one read is
+/// enough and a response never mixes releases.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct DeviceRecord {
+    /// What runs writes.
+    #[serde(default)]
+    pub state: DeviceState,
+    /// What the operator says of it, by the release that says so.
+    pub settings: BTreeMap<ReleaseId, DeviceSettings>,
+}
+
+/// What the operator says of a device.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct DeviceSettings {
+    /// The model, as spelled in the vendor's table or in `models/`.
+    pub model: String,
+    /// A firmware version of its own, instead of the site's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firmware: Option<String>,
+    /// The device's layer of settings.
+    #[serde(default)]
+    pub settings: Settings,
+}
+
+/// What a device's requests change.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct DeviceState {
+    /// Uploads by canonical name, each with its versions, oldest first.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub uploads: BTreeMap<String, Vec<UploadVersion>>,
+}
+
+/// One version of an uploaded file.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct UploadVersion {
+    /// When the last part came, in milliseconds since 1970.
+    pub at: u64,
+    /// Its parts in order: an upload, and what was appended to it.
+    pub segments: Vec<Segment>,
+}
+
+/// A stored part of an upload.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Segment {
+    /// The last part of its blob's key; unique in the deployment.
+    pub id: String,
+    /// Bytes.
+    pub length: u64,
+}
+
+impl UploadVersion {
+    /// Bytes.
+    pub fn length(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.length).sum()
+    }
+
+    /// A name that no other version and no shorter form of this one has.
+    pub fn id(&self) -> &str {
+        self.segments
+            .last()
+            .map(|segment| segment.id.as_str())
+            .unwrap_or_default()
+    }
+}
+
+impl DeviceState {
+    /// The newest version of an upload.
+    pub fn newest(&self, name: &str) -> Option<&UploadVersion> {
+        self.uploads.get(name)?.last()
+    }
+
+    /// Takes in an upload and gives back the segments (with their file's name) that fell off the end.
+    ///
+    /// With `append` equal to the length of the newest version the segment extends that; otherwise it is
+    /// a version of its own. Versions over the limit go, oldest first, and so do the oldest of all files
+    /// while the device's bytes are over the limit; the newest version of each file stays.
+    pub fn accept(
+        &mut self,
+        name: &str,
+        segment: Segment,
+        at: u64,
+        append: Option<u64>,
+        limits: &UploadLimits,
+    ) -> Vec<(String, Segment)> {
+        let versions = self.uploads.entry(name.to_owned()).or_default();
+        match versions.last_mut() {
+            Some(newest) if append == Some(newest.length()) && newest.has_room() => {
+                newest.at = at;
+                newest.segments.push(segment);
+            }
+            _ => versions.push(UploadVersion {
+                at,
+                segments: vec![segment],
+            }),
+        }
+        let mut dropped = Vec::new();
+        while versions.len() > limits.versions.max(1) {
+            dropped.extend(
+                versions
+                    .remove(0)
+                    .segments
+                    .into_iter()
+                    .map(|part| (name.to_owned(), part)),
+            );
+        }
+        while self.bytes() > limits.bytes {
+            let Some((oldest, version)) = self.drop_oldest() else {
+                break;
+            };
+            dropped.extend(
+                version
+                    .segments
+                    .into_iter()
+                    .map(|part| (oldest.clone(), part)),
+            );
+        }
+        dropped
+    }
+
+    /// Bytes over all files and versions.
+    pub fn bytes(&self) -> u64 {
+        self.uploads
+            .values()
+            .flatten()
+            .map(UploadVersion::length)
+            .sum()
+    }
+
+    /// Takes away the oldest version that is not the newest of its file.
+    fn drop_oldest(&mut self) -> Option<(String, UploadVersion)> {
+        let spare = self
+            .uploads
+            .iter_mut()
+            .filter(|(_, versions)| versions.len() > 1);
+        let (name, versions) = spare.min_by_key(|(_, versions)| versions.first().map(|v| v.at))?;
+        Some((name.clone(), versions.remove(0)))
+    }
+}
+
+impl UploadVersion {
+    /// A log that is appended to in tiny pieces starts anew some day, or its record grows without bound.
+    fn has_room(&self) -> bool {
+        self.segments.len() < 1024
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DeviceState;
+    use super::Segment;
+    use crate::site::UploadLimits;
+
+    const LIMITS: UploadLimits = UploadLimits {
+        largest: 100,
+        versions: 3,
+        bytes: 250,
+    };
+
+    fn accept(
+        state: &mut DeviceState,
+        name: &str,
+        length: u64,
+        at: u64,
+        append: Option<u64>,
+    ) -> Vec<String> {
+        let segment = Segment {
+            id: format!("{at}"),
+            length,
+        };
+        let dropped = state.accept(name, segment, at, append, &LIMITS);
+        dropped
+            .into_iter()
+            .map(|(name, segment)| format!("{name}/{}", segment.id))
+            .collect()
+    }
+
+    #[test]
+    fn versions_fall_off_the_end() {
+        let mut state = DeviceState::default();
+        for at in 1..=3 {
+            assert_eq!(accept(&mut state, "a", 10, at, None), [""; 0]);
+        }
+        assert_eq!(accept(&mut state, "a", 10, 4, None), ["a/1"]);
+        assert_eq!(state.newest("a").unwrap().id(), "4");
+    }
+
+    #[test]
+    fn bytes_are_bounded_but_the_newest_of_each_file_stays() {
+        let mut state = DeviceState::default();
+        accept(&mut state, "a", 100, 1, None);
+        accept(&mut state, "b", 100, 2, None);
+        assert_eq!(accept(&mut state, "b", 100, 3, None), ["b/2"]);
+        assert_eq!(accept(&mut state, "c", 100, 4, None), [""; 0]);
+        assert_eq!(state.bytes(), 300);
+    }
+
+    #[test]
+    fn an_append_extends_where_the_offset_matches() {
+        let mut state = DeviceState::default();
+        accept(&mut state, "a", 10, 1, Some(0));
+        accept(&mut state, "a", 5, 2, Some(10));
+        assert_eq!(state.newest("a").unwrap().length(), 15);
+        accept(&mut state, "a", 5, 3, Some(10));
+        assert_eq!(state.newest("a").unwrap().length(), 5);
+        assert_eq!(state.uploads["a"].len(), 2);
+    }
+}

@@ -1,0 +1,668 @@
+//! Carries out a route against the stores: HTTP semantics (RFC 9110) alike on every platform.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+use http::Method;
+use http::StatusCode;
+use http::header;
+
+use crate::device::DeviceRecord;
+use crate::device::Segment;
+use crate::mac::MacAddress;
+use crate::path::RequestPath;
+use crate::precondition;
+use crate::precondition::Validators;
+use crate::precondition::Verdict;
+use crate::range;
+use crate::range::Requested;
+use crate::release::BlobRecord;
+use crate::release::Model;
+use crate::release::Release;
+use crate::release::sha256_hex;
+use crate::route;
+use crate::route::Asked;
+use crate::route::Candidates;
+use crate::route::Class;
+use crate::route::Explanation;
+use crate::route::Route;
+use crate::route::Serve;
+use crate::route::Verb;
+use crate::site::SiteRecord;
+use crate::store::BlobKey;
+use crate::store::Blobs;
+use crate::store::Contact;
+use crate::store::Records;
+use crate::store::Revision;
+use crate::store::StoreError;
+use crate::store::StoreErrorKind;
+use crate::user_agent::UserAgent;
+use crate::variables::Subject;
+use crate::variables::Variables;
+
+/// A request without its body, and what the platform knows of its circumstances.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// Path and query as they came.
+    pub target: &'a str,
+    /// The host that was asked, from the Host header or the connection.
+    pub host: Option<&'a str>,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// Milliseconds since 1970.
+    pub now: u64,
+    /// A number that no other request of the deployment has.
+    pub id: u128,
+    /// The site of requests whose path and host name none.
+    pub fallback_site: Option<&'a str>,
+}
+
+/// What the device gets, what the log gets and what is left to do.
+#[derive(Debug)]
+pub struct Response<Body> {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers; Content-Length is always there.
+    pub headers: HeaderMap,
+    /// The body; nothing on HEAD.
+    pub body: Payload<Body>,
+    /// Why it is so.
+    pub explanation: Explanation,
+    /// A contact to record once the response is out.
+    pub contact: Option<(String, MacAddress, Contact)>,
+}
+
+/// A response's body.
+#[derive(Debug)]
+pub enum Payload<Body> {
+    /// Bytes made here.
+    Bytes(Vec<u8>),
+    /// Bodies of the store, to be sent one after the other.
+    Stored(Vec<Body>),
+}
+
+/// An upload's header: the offset at which it continues what was uploaded before.
+pub const APPEND: HeaderName = HeaderName::from_static("handset-append");
+
+const NOT_FOUND: &str = "not found\n";
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("30");
+/// How often an upload's bookkeeping is tried when others write the same device's record.
+const TRIES: usize = 32;
+
+/// Answers a request.
+pub async fn respond<S: Records + Blobs>(
+    store: &S,
+    request: Request<'_>,
+    upload: S::Upload,
+) -> Response<S::Body> {
+    let mut explanation = Explanation {
+        outcome: "refuse",
+        ..Explanation::default()
+    };
+    match answer(store, &request, upload, &mut explanation).await {
+        Ok(response) => response,
+        Err(Failure::NotFound(reason)) => {
+            explanation.reason = reason;
+            text(StatusCode::NOT_FOUND, NOT_FOUND, explanation)
+        }
+        Err(Failure::Status(status, reason)) => {
+            explanation.reason = reason;
+            let body = format!(
+                "{}\n",
+                status
+                    .canonical_reason()
+                    .unwrap_or_default()
+                    .to_ascii_lowercase()
+            );
+            let mut response = text(status, &body, explanation);
+            if status == StatusCode::METHOD_NOT_ALLOWED {
+                let allowed = HeaderValue::from_static("GET, HEAD, PUT, POST");
+                response.headers.insert(header::ALLOW, allowed);
+            }
+            response
+        }
+        Err(Failure::Store(error)) => store_failed(&error, explanation),
+    }
+}
+
+/// A request that gets no file.
+enum Failure {
+    NotFound(String),
+    Status(StatusCode, String),
+    Store(StoreError),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+async fn answer<S: Records + Blobs>(
+    store: &S,
+    request: &Request<'_>,
+    upload: S::Upload,
+    explanation: &mut Explanation,
+) -> Result<Response<S::Body>, Failure> {
+    let verb = verb(request.method)?;
+    let path = request.target.split(['?', '#']).next().unwrap_or_default();
+    let path = RequestPath::parse(path).map_err(|error| Failure::NotFound(error.to_string()))?;
+    let deployment = store.deployment().await?;
+    if path.as_str() == "-/health" && verb == Verb::Read {
+        explanation.reason = "health".to_owned();
+        return Ok(text(StatusCode::OK, "ok\n", std::mem::take(explanation)));
+    }
+    let located = route::locate(&deployment, request.host, request.fallback_site, &path);
+    let (site, path) =
+        located.ok_or_else(|| Failure::NotFound("no site of this name".to_owned()))?;
+    explanation.site = Some(site.clone());
+    let site = store.site(&site).await?;
+    let site = site.ok_or_else(|| Failure::NotFound("the site has no record".to_owned()))?;
+    let release = store.release(&site.release).await?;
+    let candidates = Candidates::of(&release, &path);
+    let device = match candidates.mac() {
+        Some(mac) => store.device(&site.name, mac).await?,
+        None => None,
+    };
+    let asked = Asked {
+        verb,
+        agent: user_agent(request.headers).and_then(UserAgent::parse),
+        site: &site,
+        release: &release,
+        device: device.as_ref().map(|(record, _)| record),
+    };
+    let (route, explained) = asked.route(&candidates);
+    *explanation = explained;
+    let context = Context {
+        store,
+        request,
+        site: &site,
+        release: &release,
+        device: &device,
+    };
+    let mut response = match route {
+        Route::Refuse => return Err(Failure::NotFound(std::mem::take(&mut explanation.reason))),
+        Route::Render(template, model) => context.render(&template, model, explanation)?,
+        Route::Serve(serve) => context.serve(&path, serve, explanation).await?,
+        Route::Accept(name) => context.accept(&name, upload, explanation).await?,
+    };
+    response.explanation = std::mem::take(explanation);
+    response.contact = context.contact(&path, &response.explanation);
+    Ok(response)
+}
+
+fn verb(method: &Method) -> Result<Verb, Failure> {
+    match *method {
+        Method::GET | Method::HEAD => Ok(Verb::Read),
+        Method::POST => Ok(Verb::Post),
+        Method::PUT => Ok(Verb::Put),
+        _ => Err(Failure::Status(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "no phone uses this method".to_owned(),
+        )),
+    }
+}
+
+/// Everything that a route is carried out with.
+struct Context<'a, S> {
+    store: &'a S,
+    request: &'a Request<'a>,
+    site: &'a SiteRecord,
+    release: &'a Arc<Release>,
+    device: &'a Option<(DeviceRecord, Revision)>,
+}
+
+impl<S: Records + Blobs> Context<'_, S> {
+    fn mac(&self, explanation: &Explanation) -> Option<MacAddress> {
+        explanation.mac.filter(|_| self.device.is_some())
+    }
+
+    fn render(
+        &self,
+        template: &str,
+        model: Option<Model<'_>>,
+        explanation: &mut Explanation,
+    ) -> Result<Response<S::Body>, Failure> {
+        let settings = self
+            .device
+            .as_ref()
+            .and_then(|(record, _)| record.settings.get(&self.release.id));
+        let subject = Subject {
+            site: self.site,
+            release: self.release,
+            base: self.site.base(),
+            vendor: template
+                .split_once('/')
+                .and_then(|(vendor, _)| crate::vendor::Vendor::find(vendor)),
+            model,
+            device: explanation.mac.zip(settings),
+        };
+        let variables = Variables::of(&subject);
+        let rendered = self.release.templates.render(template, &variables);
+        explanation.settings = variables.used();
+        let rendered = rendered.map_err(|error| {
+            Failure::Status(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+        })?;
+        let media_type = self
+            .release
+            .templates
+            .format(template)
+            .map_or("text/plain", |format| format.media_type());
+        let etag = etag(&sha256_hex(rendered.as_bytes()));
+        let file = File {
+            etag: &etag,
+            modified: None,
+            length: length_of(&rendered),
+            media_type,
+        };
+        let bytes = rendered.into_bytes();
+        Ok(self.conditional(&file, explanation.class, |range| slice(bytes, range)))
+    }
+
+    async fn serve(
+        &self,
+        path: &RequestPath,
+        serve: Serve<'_>,
+        explanation: &Explanation,
+    ) -> Result<Response<S::Body>, Failure> {
+        match serve {
+            Serve::Content(blob) => self.serve_content(path, blob, explanation).await,
+            Serve::Upload(name, segments, at) => {
+                let mac = self
+                    .mac(explanation)
+                    .ok_or_else(|| Failure::NotFound("no device".to_owned()))?;
+                let key = |id: &str| BlobKey::upload(&self.site.name, mac, &name, id);
+                let parts: Vec<_> = segments
+                    .iter()
+                    .map(|part| (key(&part.id), part.length))
+                    .collect();
+                let etag = etag(
+                    segments
+                        .last()
+                        .map(|part| part.id.as_str())
+                        .unwrap_or_default(),
+                );
+                let file = File {
+                    etag: &etag,
+                    modified: Some(at / 1000),
+                    length: parts.iter().map(|(_, length)| length).sum(),
+                    media_type: media_type(path.name()),
+                };
+                self.stored(&file, explanation.class, parts).await
+            }
+        }
+    }
+
+    async fn serve_content(
+        &self,
+        path: &RequestPath,
+        blob: &BlobRecord,
+        explanation: &Explanation,
+    ) -> Result<Response<S::Body>, Failure> {
+        let etag = etag(&blob.sha256);
+        let file = File {
+            etag: &etag,
+            modified: Some(blob.modified),
+            length: blob.length,
+            media_type: media_type(path.name()),
+        };
+        self.stored(
+            &file,
+            explanation.class,
+            vec![(BlobKey::content(&blob.sha256), blob.length)],
+        )
+        .await
+    }
+
+    /// Sends parts of the store; nothing is read for a HEAD, a 304, a 412 or a 416.
+    async fn stored(
+        &self,
+        file: &File<'_>,
+        class: Option<Class>,
+        parts: Vec<(BlobKey, u64)>,
+    ) -> Result<Response<S::Body>, Failure> {
+        let mut wanted = None;
+        let mut response = self.conditional(file, class, |range| {
+            wanted = Some(range);
+            Vec::new()
+        });
+        if let (Some(range), true) = (wanted, self.request.method == Method::GET) {
+            response.body = Payload::Stored(self.read(parts, range).await?);
+        }
+        Ok(response)
+    }
+
+    async fn read(
+        &self,
+        parts: Vec<(BlobKey, u64)>,
+        range: Range<u64>,
+    ) -> Result<Vec<S::Body>, Failure> {
+        let mut bodies = Vec::with_capacity(parts.len());
+        let mut start = 0;
+        for (key, length) in parts {
+            let from = range.start.clamp(start, start + length) - start;
+            let to = range.end.clamp(start, start + length) - start;
+            start += length;
+            if from < to {
+                let body = self.store.get(&key, from..to).await?;
+                bodies.push(body.ok_or_else(|| missing(&key))?);
+            }
+        }
+        Ok(bodies)
+    }
+
+    /// The head of a response to GET or HEAD, with the bytes that `body` gives for the range to send.
+    fn conditional(
+        &self,
+        file: &File<'_>,
+        class: Option<Class>,
+        body: impl FnOnce(Range<u64>) -> Vec<u8>,
+    ) -> Response<S::Body> {
+        let headers = self.request.headers;
+        let validators = Validators {
+            etag: file.etag,
+            modified: file.modified,
+        };
+        let range = headers
+            .get(header::RANGE)
+            .and_then(|value| value.to_str().ok());
+        let range = range.filter(|_| precondition::range_counts(headers, validators));
+        let requested = range.map_or(Requested::Whole, |range| range::parse(range, file.length));
+        let mut response = empty(StatusCode::OK);
+        let head = &mut response.headers;
+        put(head, header::ETAG, file.etag);
+        put(head, header::CONTENT_TYPE, file.media_type);
+        put(head, header::ACCEPT_RANGES, "bytes");
+        put(
+            head,
+            header::CACHE_CONTROL,
+            if class == Some(Class::Device) {
+                "private, no-store"
+            } else {
+                "no-cache"
+            },
+        );
+        if let Some(date) = file.modified.and_then(precondition::format_date) {
+            put(head, header::LAST_MODIFIED, &date);
+        }
+        match (precondition::evaluate(headers, validators), requested) {
+            (Verdict::Failed, _) => response.status = StatusCode::PRECONDITION_FAILED,
+            (Verdict::NotModified, _) => {
+                response.status = StatusCode::NOT_MODIFIED;
+                head.remove(header::CONTENT_TYPE);
+                head.remove(header::CONTENT_LENGTH);
+            }
+            (Verdict::Proceed, Requested::Unsatisfiable) => {
+                response.status = StatusCode::RANGE_NOT_SATISFIABLE;
+                put(
+                    head,
+                    header::CONTENT_RANGE,
+                    &format!("bytes */{}", file.length),
+                );
+            }
+            (Verdict::Proceed, Requested::Whole) => {
+                put(head, header::CONTENT_LENGTH, &file.length.to_string());
+                response.body = Payload::Bytes(self.unless_head(|| body(0..file.length)));
+            }
+            (Verdict::Proceed, Requested::Part(range)) => {
+                response.status = StatusCode::PARTIAL_CONTENT;
+                let content_range =
+                    format!("bytes {}-{}/{}", range.start, range.end - 1, file.length);
+                put(head, header::CONTENT_RANGE, &content_range);
+                put(
+                    head,
+                    header::CONTENT_LENGTH,
+                    &(range.end - range.start).to_string(),
+                );
+                response.body = Payload::Bytes(self.unless_head(|| body(range)));
+            }
+        }
+        response
+    }
+
+    fn unless_head(&self, body: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
+        if self.request.method == Method::HEAD {
+            Vec::new()
+        } else {
+            body()
+        }
+    }
+
+    /// Stores an upload: the bytes first, under a name of their own, then the device's record, which
+    /// makes them the newest version. Two uploads at once can neither mix nor get lost.
+    async fn accept(
+        &self,
+        name: &str,
+        upload: S::Upload,
+        explanation: &mut Explanation,
+    ) -> Result<Response<S::Body>, Failure> {
+        let mac = self
+            .mac(explanation)
+            .ok_or_else(|| Failure::NotFound("no device".to_owned()))?;
+        let length = self.upload_length()?;
+        let id = format!("{:013}-{:032x}", self.request.now, self.request.id);
+        let key = BlobKey::upload(&self.site.name, mac, name, &id);
+        self.store.put(&key, upload, length).await?;
+        let segment = Segment { id, length };
+        match self.enter(mac, name, segment).await {
+            Ok((new, etag_text)) => {
+                explanation.source = Some(format!("uploads/{name}"));
+                explanation.reason = format!("{length} bytes kept");
+                let mut response = empty(if new {
+                    StatusCode::CREATED
+                } else {
+                    StatusCode::OK
+                });
+                put(&mut response.headers, header::ETAG, &etag(&etag_text));
+                Ok(response)
+            }
+            Err(failure) => {
+                // Best effort: a blob that no record names is never served.
+                let _ = self.store.delete(&key).await;
+                Err(failure)
+            }
+        }
+    }
+
+    fn upload_length(&self) -> Result<u64, Failure> {
+        let refuse = |status, reason: &str| Err(Failure::Status(status, reason.to_owned()));
+        let Some(length) = self.request.headers.get(header::CONTENT_LENGTH) else {
+            return refuse(StatusCode::LENGTH_REQUIRED, "an upload without its length");
+        };
+        let Some(length) = length
+            .to_str()
+            .ok()
+            .and_then(|text| text.parse::<u64>().ok())
+        else {
+            return refuse(
+                StatusCode::BAD_REQUEST,
+                "an upload whose length is no number",
+            );
+        };
+        if length > self.site.uploads.largest {
+            return refuse(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "an upload over the site's limit",
+            );
+        }
+        Ok(length)
+    }
+
+    /// Makes a stored segment the newest of its file; says whether the file is new, and its tag.
+    async fn enter(
+        &self,
+        mac: MacAddress,
+        name: &str,
+        segment: Segment,
+    ) -> Result<(bool, String), Failure> {
+        let append = self
+            .request
+            .headers
+            .get(APPEND)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        for _ in 0..TRIES {
+            let Some((mut record, revision)) = self.store.device(&self.site.name, mac).await?
+            else {
+                break;
+            };
+            let new = record.state.newest(name).is_none();
+            let limits = &self.site.uploads;
+            let dropped =
+                record
+                    .state
+                    .accept(name, segment.clone(), self.request.now, append, limits);
+            if self
+                .store
+                .update_device(&self.site.name, mac, &revision, &record.state)
+                .await?
+            {
+                for (name, segment) in dropped {
+                    // Best effort, as above.
+                    let _ = self
+                        .store
+                        .delete(&BlobKey::upload(&self.site.name, mac, &name, &segment.id))
+                        .await;
+                }
+                return Ok((new, segment.id));
+            }
+        }
+        Err(Failure::Status(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the device's record keeps changing".to_owned(),
+        ))
+    }
+
+    fn contact(
+        &self,
+        path: &RequestPath,
+        explanation: &Explanation,
+    ) -> Option<(String, MacAddress, Contact)> {
+        let agent = user_agent(self.request.headers);
+        let by_agent = || agent.and_then(UserAgent::parse)?.mac;
+        let mac = explanation
+            .mac
+            .or_else(by_agent)
+            .filter(|_| explanation.starts_boot)?;
+        self.device
+            .as_ref()
+            .filter(|_| self.request.method == Method::GET)?;
+        let contact = Contact {
+            at: self.request.now,
+            file: path.name().to_owned(),
+            user_agent: agent.map(str::to_owned),
+        };
+        Some((self.site.name.clone(), mac, contact))
+    }
+}
+
+/// A representation, before it is decided how much of it is sent.
+struct File<'a> {
+    etag: &'a str,
+    modified: Option<u64>,
+    length: u64,
+    media_type: &'a str,
+}
+
+fn store_failed<Body>(error: &StoreError, mut explanation: Explanation) -> Response<Body> {
+    explanation.reason = match &error.source {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    };
+    if error.kind == StoreErrorKind::Incomplete {
+        return text(StatusCode::BAD_REQUEST, "bad request\n", explanation);
+    }
+    let mut response = text(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "service unavailable\n",
+        explanation,
+    );
+    response.headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+    response
+}
+
+fn missing(key: &BlobKey) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Damaged,
+        key,
+        "a record names it, but it is not there",
+    )
+}
+
+fn text<Body>(status: StatusCode, text: &str, explanation: Explanation) -> Response<Body> {
+    let mut response = empty(status);
+    put(
+        &mut response.headers,
+        header::CONTENT_TYPE,
+        "text/plain; charset=utf-8",
+    );
+    put(
+        &mut response.headers,
+        header::CONTENT_LENGTH,
+        &text.len().to_string(),
+    );
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
+    response.body = Payload::Bytes(text.as_bytes().to_vec());
+    response.explanation = explanation;
+    response
+}
+
+fn empty<Body>(status: StatusCode) -> Response<Body> {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    let explanation = Explanation::default();
+    Response {
+        status,
+        headers,
+        body: Payload::Bytes(Vec::new()),
+        explanation,
+        contact: None,
+    }
+}
+
+/// Values made here are printable; one that is not is left out rather than sent broken.
+fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+fn etag(name: &str) -> String {
+    format!("\"{name}\"")
+}
+
+fn length_of(text: &str) -> u64 {
+    text.len().try_into().unwrap_or(u64::MAX)
+}
+
+fn slice(mut bytes: Vec<u8>, range: Range<u64>) -> Vec<u8> {
+    let bound = |bound: u64| usize::try_from(bound).unwrap_or(usize::MAX);
+    bytes.truncate(bound(range.end));
+    bytes.split_off(bound(range.start).min(bytes.len()))
+}
+
+fn user_agent(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::USER_AGENT)?.to_str().ok()
+}
+
+/// The media type of a stored file, by the end of its name.
+fn media_type(name: &str) -> &'static str {
+    let ending = name
+        .rsplit_once('.')
+        .map(|(_, ending)| ending.to_ascii_lowercase());
+    match ending.as_deref() {
+        Some("cfg" | "xml") => "text/xml; charset=utf-8",
+        Some("log" | "txt" | "ver") => "text/plain; charset=utf-8",
+        Some("gif") => "image/gif",
+        Some("jpg" | "jpeg") => "image/jpeg",
+        Some("png") => "image/png",
+        Some("wav") => "audio/wav",
+        _ => "application/octet-stream",
+    }
+}

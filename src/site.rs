@@ -1,0 +1,85 @@
+//! What is known of the deployment and of a site: the small records that are read first.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::release::ReleaseId;
+use crate::settings::Settings;
+
+/// What the deployment itself knows: kept in memory, so that requests for any other name cost no read.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Deployment {
+    /// Host names (lower case, without a port) that have one site at their root.
+    pub hosts: BTreeMap<String, String>,
+    /// Every site and who may read from it.
+    pub sites: BTreeMap<String, Access>,
+}
+
+/// Who may read from a site.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Access {
+    /// Anybody who reaches the server: a laboratory, a demonstration, a local network.
+    Open,
+}
+
+/// A site's record.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct SiteRecord {
+    /// Its name, unique in the deployment: letters, digits, `-` and `_`.
+    pub name: String,
+    /// Who pays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// Scheme and host that its phones reach the server by, without a trailing slash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<String>,
+    /// The release that its phones get.
+    pub release: ReleaseId,
+    /// Its settings and pins.
+    #[serde(flatten)]
+    pub layer: Layer,
+    /// What its devices may upload.
+    pub uploads: UploadLimits,
+}
+
+/// The settings and firmware pins that one layer gives.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Layer {
+    /// Settings by name.
+    #[serde(default)]
+    pub settings: Settings,
+    /// Pinned versions, by model or vendor.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub firmware: BTreeMap<String, String>,
+}
+
+/// Bounds on what a device uploads.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct UploadLimits {
+    /// Bytes of one upload; a larger one is answered with 413.
+    pub largest: u64,
+    /// Versions kept of each file.
+    pub versions: usize,
+    /// Bytes kept of one device.
+    pub bytes: u64,
+}
+
+impl Default for UploadLimits {
+    fn default() -> Self {
+        Self {
+            largest: 16 << 20,
+            versions: 10,
+            bytes: 64 << 20,
+        }
+    }
+}
+
+impl SiteRecord {
+    /// The absolute address of the site's root, or `None` where the site has no `public_url`.
+    pub fn base(&self) -> Option<String> {
+        Some(format!("{}/{}", self.public_url.as_deref()?, self.name))
+    }
+}
