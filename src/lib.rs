@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 pub mod device;
+#[cfg(not(target_family = "wasm"))]
+pub mod fleet;
 pub mod mac;
 pub mod path;
 pub mod pattern;

@@ -365,14 +365,14 @@ pub fn is_part(file: &str) -> bool {
         .is_some_and(|name| name.starts_with('_'))
 }
 
-/// Whether a vendor's own rule already renders the template of this name.
+/// Whether a vendor's own rule already renders the template of this name, for whoever asks.
 fn has_table_rule(vendor: &Vendor, file: &str) -> bool {
     vendor
         .rules
         .iter()
         .flat_map(|rule| rule.sources)
         .any(|source| match source {
-            Source::Template(name) | Source::PinnedTemplate(name) => {
+            Source::Template(name) => {
                 *name == file
                     || vendor
                         .models

@@ -37,7 +37,6 @@ impl Templates {
         environment.set_debug(true);
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_syntax(SYNTAX.clone());
-        environment.set_path_join_callback(|name, parent| join_in_vendor(name, parent).into());
         environment.set_formatter(write_value);
         let by_name = formats.clone();
         environment.set_auto_escape_callback(move |name| escape_of(by_name.get(name)));
@@ -154,6 +153,7 @@ impl Format {
     pub fn forbids(self, text: &str) -> bool {
         match self {
             Self::KeyValue => text.contains(['\r', '\n', '\0']),
+            Self::Plain => text.contains('\0'),
             Self::QuotedLines => text.contains(['\r', '\n', '\0', '"']),
             Self::Xml => text.chars().any(|c| !is_xml_character(c)),
         }
@@ -162,7 +162,7 @@ impl Format {
     /// The media type that a rendered file is sent with.
     pub fn media_type(self) -> &'static str {
         match self {
-            Self::KeyValue | Self::QuotedLines => "text/plain; charset=utf-8",
+            Self::KeyValue | Self::Plain | Self::QuotedLines => "text/plain; charset=utf-8",
             Self::Xml => "text/xml; charset=utf-8",
         }
     }
@@ -171,6 +171,7 @@ impl Format {
     fn word(self) -> &'static str {
         match self {
             Self::KeyValue => "key-value",
+            Self::Plain => "plain",
             Self::QuotedLines => "quoted-lines",
             Self::Xml => "xml",
         }
@@ -186,14 +187,6 @@ static SYNTAX: LazyLock<SyntaxConfig> = LazyLock::new(|| {
         .build();
     syntax.unwrap_or_default()
 });
-
-/// A part is named from the folder of the vendor that includes it.
-fn join_in_vendor(name: &str, parent: &str) -> String {
-    match parent.split_once('/') {
-        Some((vendor, _)) => format!("{vendor}/{name}"),
-        None => name.to_owned(),
-    }
-}
 
 fn escape_of(format: Option<&Format>) -> AutoEscape {
     match format {
@@ -212,6 +205,7 @@ fn write_value(
     }
     let format = match state.auto_escape() {
         AutoEscape::Custom(word) if word == Format::KeyValue.word() => Format::KeyValue,
+        AutoEscape::Custom(word) if word == Format::Plain.word() => Format::Plain,
         AutoEscape::Custom(_) => Format::QuotedLines,
         _ => Format::Xml,
     };
@@ -234,7 +228,7 @@ fn write_text(out: &mut Output, format: Format, text: &str) -> Result<(), miniji
     }
     let written = match format {
         Format::Xml => write_xml(out, text),
-        Format::KeyValue | Format::QuotedLines => out.write_str(text),
+        Format::KeyValue | Format::Plain | Format::QuotedLines => out.write_str(text),
     };
     written.map_err(minijinja::Error::from)
 }
@@ -242,6 +236,7 @@ fn write_text(out: &mut Output, format: Format, text: &str) -> Result<(), miniji
 fn forbidden(format: Format) -> &'static str {
     match format {
         Format::KeyValue => "a line break or NUL, which would begin another setting,",
+        Format::Plain => "NUL",
         Format::QuotedLines => "a quote, a line break or NUL, which would begin another setting,",
         Format::Xml => "a character that XML 1.0 forbids",
     }

@@ -107,6 +107,7 @@ pub const LINE_FIELDS: &[Setting] = &[
     plain("display_name", Kind::Text, "Name that callees see."),
     plain("domain",       Kind::Text, "Lync: domain of the account."),
     plain("label",        Kind::Text, "Text beside the line key."),
+    plain("number",       Kind::Text, "Phone number that the phone shows, where it is not the user."),
     secret("password",    Kind::Text, "Password to authenticate with."),
     plain("port",         Kind::Integer(0, 65_535), "Port, instead of the setting sip_port."),
     plain("server",       Kind::Text, "Host, instead of the setting sip_server."),

@@ -246,7 +246,7 @@ fn narrow_parameters(merged: &mut Merged, vendor: Option<&Vendor>) {
     }
 }
 
-/// Lines and keys get their numbers, and lines the site's server where they name none.
+/// Keys get their positions, and lines the site's server where they name none.
 fn complete_lists(merged: &mut Merged) {
     let default = |name: &str| merged.get(name).map(|(value, _)| value.clone());
     let defaults = [
@@ -255,8 +255,7 @@ fn complete_lists(merged: &mut Merged) {
         ("transport", "sip_transport"),
     ]
     .map(|(field, setting)| (field, default(setting)));
-    for (index, line) in items(merged, "lines") {
-        line.insert("number".to_owned(), Json::from(index));
+    for (_, line) in items(merged, "lines") {
         if let (None, Some(user)) = (line.get("auth_id"), line.get("user").cloned()) {
             line.insert("auth_id".to_owned(), user);
         }
@@ -330,25 +329,17 @@ fn models(release: &Release, vendor: &'static Vendor) -> minijinja::Value {
 }
 
 fn model_value(model: &Model<'_>) -> minijinja::Value {
-    let shared = model
-        .settings
-        .into_iter()
-        .flatten()
-        .filter(|(name, _)| is_shared(name));
-    let settings: minijinja::Value = shared
-        .map(|(name, value)| (name.clone(), minijinja::Value::from(Serde(value))))
-        .collect();
-    minijinja::Value::from_iter([
-        ("name", minijinja::Value::from(model.name)),
-        (
-            "token",
-            minijinja::Value::from(model.user_agent.replace('_', "")),
-        ),
-        ("family", minijinja::Value::from(model.family)),
-        ("image", minijinja::Value::from(model.image)),
-        ("first_line", minijinja::Value::from(model.first_line)),
-        ("settings", settings),
-    ])
+    let shared = model.settings.into_iter().flatten().filter(|(name, _)| is_shared(name));
+    let mut values: BTreeMap<&str, minijinja::Value> =
+        shared.map(|(name, value)| (name.as_str(), minijinja::Value::from(Serde(value)))).collect();
+    values.insert("name", minijinja::Value::from(model.name));
+    values.insert("token", minijinja::Value::from(model.user_agent.replace('_', "")));
+    values.insert("family", minijinja::Value::from(model.family));
+    values.insert("image", minijinja::Value::from(model.image));
+    if !model.first_line.is_empty() {
+        values.insert("first_line", minijinja::Value::from(model.first_line));
+    }
+    minijinja::Value::from_iter(values)
 }
 
 fn firmware(subject: &Subject<'_>, model: &Model<'_>) -> Option<minijinja::Value> {

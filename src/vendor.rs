@@ -36,9 +36,11 @@ pub struct Vendor {
     pub models: &'static [Model],
     /// The files its phones ask for.
     pub rules: &'static [FileRule],
-    /// Names below which an operator's template may not be used as configuration, because the phone
-    /// gives them another meaning: pattern and reason.
+    /// Names that no template or resource may have, because the phone gives them another meaning:
+    /// pattern and reason.
     pub reserved: &'static [(&'static str, &'static str)],
+    /// Names that only a file with this text in it may have: pattern, text and reason.
+    pub marked: &'static [(&'static str, &'static str, &'static str)],
 }
 
 /// One product.
@@ -52,7 +54,7 @@ pub struct Model {
     pub family: &'static str,
     /// The name of its firmware image, `{version}` standing for the version; empty if unknown.
     pub image: &'static str,
-    /// The comment that its text files must begin with; empty where none is asked for.
+    /// The comment that its text files must begin with, where that is not its vendor's usual one.
     pub first_line: &'static str,
 }
 
@@ -134,6 +136,8 @@ impl<Name: Copy> Source<Name> {
 pub enum Format {
     /// `name=value` lines.
     KeyValue,
+    /// Text that is a value as a whole.
+    Plain,
     /// `NAME="value"` lines ended by CRLF, with bounds on line and file (Panasonic's standard format).
     QuotedLines,
     /// XML 1.0.

@@ -21,6 +21,7 @@ use crate::settings::SETTINGS;
 use crate::settings::Setting;
 use crate::settings::Settings;
 use crate::vendor::ALL;
+use crate::vendor::Format;
 use crate::vendor::Vendor;
 
 /// Reads a `[settings]` table.
@@ -41,7 +42,15 @@ pub fn read(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Setting
             enter(&mut read, setting, value, &place, diagnostics);
         }
     }
+    complete(&mut read);
     read
+}
+
+/// A layer that gives an offset but no zone says that there is no daylight saving.
+pub fn complete(read: &mut Settings) {
+    if read.contains_key("time_offset") && !read.contains_key("time_zone") {
+        read.insert("daylight".to_owned(), Json::Null);
+    }
 }
 
 /// Enters a setting given as the text of a cell: `sip_port`, `line1.user`, `parameters.polycom.name`.
@@ -58,6 +67,7 @@ pub fn enter_cell(read: &mut Settings, name: &str, text: &str, place: &Place, di
         return;
     }
     if let Some((vendor, parameter)) = name.strip_prefix("parameters.").and_then(|rest| rest.split_once('.')) {
+        check_parameter(vendor, parameter, place, diagnostics);
         let table = read.entry("parameters").or_insert_with(|| json!({}));
         if let Some(parameters) = table.as_object_mut() {
             let parameters = parameters.entry(vendor).or_insert_with(|| json!({}));
@@ -129,6 +139,7 @@ fn enter(read: &mut Settings, setting: &Setting, value: Json, place: &Place, dia
             diagnostics.error(place, format!("unknown time zone {name:?}"), remedy);
             return;
         };
+        // An offset of the same layer overrules the zone's, whichever is written first.
         read.entry("time_offset").or_insert_with(|| Json::from(zone.standard_offset));
         let change = |change: &time_zone::Change| {
             json!({"month": change.month, "week": change.week, "weekday": change.weekday, "seconds": change.seconds})
@@ -179,6 +190,7 @@ fn parameters(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Json 
         };
         let mut names = Settings::new();
         for (name, (value, place)) in table.entries() {
+            check_parameter(vendor, name, &place, diagnostics);
             match parameter_text(value) {
                 Some(text) => drop(names.insert(name.to_owned(), Json::from(text))),
                 None => {
@@ -190,6 +202,20 @@ fn parameters(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Json 
         vendors.insert(vendor.to_owned(), Json::Object(names));
     }
     Json::Object(vendors)
+}
+
+/// A parameter's name is written as it is, so it must not be able to begin another.
+fn check_parameter(vendor: &str, name: &str, place: &Place, diagnostics: &mut Diagnostics) {
+    let format = Vendor::find(vendor).map(|vendor| vendor.text);
+    let letter = |c: char| match format {
+        Some(Format::Xml) => c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'),
+        _ => !c.is_control() && !matches!(c, '=' | '"' | '<' | '>' | '&'),
+    };
+    let first = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+    if !first || !name.chars().all(letter) {
+        let remedy = "write the name as the vendor's manual does";
+        diagnostics.error(place, format!("{name:?} is no parameter's name"), remedy);
+    }
 }
 
 fn parameter_text(value: &DeValue<'_>) -> Option<String> {

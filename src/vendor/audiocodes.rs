@@ -28,6 +28,7 @@ pub const AUDIOCODES: Vendor = Vendor {
     models: MODELS,
     rules: RULES,
     reserved: &[],
+    marked: &[],
 };
 
 /// `<hardware type>.img` is `<model>.img`; a User-Agent may append a hardware variant (`440HDG-Rev0`).

@@ -33,9 +33,11 @@ pub const PANASONIC: Vendor = Vendor {
     models: MODELS,
     rules: RULES,
     reserved: &[],
+    marked: &[],
 };
 
-const SIP: &str = "# Panasonic SIP Phone Standard Format File #";
+/// Empty is the usual `# Panasonic SIP Phone Standard Format File #`.
+const SIP: &str = "";
 const PCC: &str = "# PCC Standard Format File #";
 
 /// Where no public document names the image, `models/` of the fleet directory can.
@@ -70,6 +72,7 @@ const RULES: &[FileRule] = &[
     rule("ConfigCommon.cfg",        Configuration,       &[Template("{family}/ConfigCommon.cfg")], false),
     rule("ut/ConfigCommon.cfg",     Configuration,       &[Template("ut/ConfigCommon.cfg")], false),
     rule("utg/ConfigCommon.cfg",    Configuration,       &[Template("utg/ConfigCommon.cfg")], false),
+    rule("root.pem",                FileKind::Resource,  &[Template("root.pem")], false),
     rule("{name}.fw",               FirmwareImage,       &[Firmware("{name}.fw")], false),
     rule("firmware/{version}/{name}.fw", FirmwareImage,  &[Firmware("{name}.fw")], false),
 ];

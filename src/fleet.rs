@@ -1,0 +1,206 @@
+//! The fleet directory, the operator's source of truth, compiled into the records that the stores hold.
+//!
+//! The handler sees nothing but those records, so that a case means the same on every platform. What
+//! this deliberately does not do: it never writes a file that a person wrote.
+
+mod builtin;
+pub mod check;
+mod devices;
+pub mod diagnostic;
+mod document;
+mod files;
+mod places;
+pub mod starter;
+pub mod time_zone;
+mod values;
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::fleet::diagnostic::Diagnostic;
+use crate::fleet::diagnostic::Diagnostics;
+use crate::fleet::diagnostic::Place;
+use crate::fleet::files::Files;
+use crate::fleet::places::Site;
+use crate::mac::MacAddress;
+use crate::release::Release;
+use crate::release::ReleaseError;
+use crate::release::ReleaseId;
+use crate::release::ReleaseRecord;
+use crate::site::Deployment;
+use crate::site::SiteRecord;
+use crate::store::directory::Snapshot;
+
+pub use files::Hashes;
+
+/// A fleet directory, compiled.
+#[derive(Debug)]
+pub struct Fleet {
+    /// What the stores hold.
+    pub snapshot: Snapshot,
+    /// Where each device stands in the directory.
+    pub devices: BTreeMap<MacAddress, (String, Place)>,
+    /// What its author probably did not mean.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Compiles a fleet directory; or says everything that is wrong with it, at once.
+///
+/// `hashes` remembers the SHA-256 of files over several calls.
+pub fn compile(directory: &Path, hashes: &mut Hashes) -> Result<Fleet, Vec<Diagnostic>> {
+    let mut diagnostics = Diagnostics::default();
+    let mut files = Files::new(directory, hashes);
+    let deployment = places::deployment(&files, &mut diagnostics);
+    let tenants = places::tenants(&files, &mut diagnostics);
+    let models = places::models(&files, &mut diagnostics);
+    let sites = places::sites(&files, &tenants, &mut diagnostics);
+    let shared = ReleaseRecord {
+        deployment: deployment.layer,
+        firmware: files.firmware(&mut diagnostics),
+        models,
+        resources: files.resources("resources", &mut diagnostics),
+        templates: with(builtin::templates(), files.templates("templates", &mut diagnostics)),
+        tenant: Default::default(),
+    };
+    let mut compiled = Compiled::default();
+    for site in sites {
+        let record = release_of(&site, &shared, &tenants, &mut files, &mut diagnostics);
+        compiled.add_site(site, record, &deployment.uploads, &mut diagnostics);
+    }
+    let devices = devices::read(&files, &compiled, &mut diagnostics);
+    compiled.check_pins(&devices, &mut diagnostics);
+    let places = devices.iter().map(|(mac, device)| (*mac, (device.site.clone(), device.place.clone()))).collect();
+    if diagnostics.has_errors() {
+        return Err(diagnostics.into_sorted());
+    }
+    let snapshot = Snapshot {
+        deployment: Arc::new(compiled.deployment),
+        sites: compiled.sites,
+        releases: compiled.releases,
+        devices: devices::encode(devices),
+        files: files.sources,
+    };
+    Ok(Fleet { snapshot, devices: places, warnings: diagnostics.into_sorted() })
+}
+
+/// What of the snapshot is known before the devices are.
+#[derive(Debug, Default)]
+struct Compiled {
+    deployment: Deployment,
+    sites: HashMap<String, Arc<SiteRecord>>,
+    releases: HashMap<ReleaseId, Arc<Release>>,
+    places: HashMap<String, Place>,
+}
+
+impl Compiled {
+    fn add_site(
+        &mut self,
+        site: Site,
+        record: ReleaseRecord,
+        uploads: &places::Uploads,
+        diagnostics: &mut Diagnostics,
+    ) {
+        let (id, _) = record.encode();
+        if !self.releases.contains_key(&id) {
+            match Release::parse(id.clone(), record) {
+                Ok(release) => drop(self.releases.insert(id.clone(), Arc::new(release))),
+                Err(error) => return report_release(&site, &error, diagnostics),
+            }
+        }
+        for (host, place) in site.hosts {
+            if let Some(other) = self.deployment.hosts.insert(host.clone(), site.name.clone()) {
+                let remedy = "a host name can have one site at its root";
+                diagnostics.error(&place, format!("host {host:?} belongs to site {other:?} already"), remedy);
+            }
+        }
+        self.deployment.sites.insert(site.name.clone(), site.access);
+        self.places.insert(site.name.clone(), site.place);
+        let record = SiteRecord {
+            name: site.name.clone(),
+            tenant: site.tenant,
+            public_url: site.public_url,
+            release: id,
+            layer: site.layer,
+            uploads: uploads.over(&site.uploads),
+        };
+        self.sites.insert(site.name, Arc::new(record));
+    }
+
+    fn release(&self, site: &str) -> Option<(&SiteRecord, &Release)> {
+        let site = self.sites.get(site)?;
+        Some((site, self.releases.get(&site.release)?))
+    }
+
+    /// A pinned image that is not there would be noticed by the phone.
+    fn check_pins(&self, devices: &devices::Devices, diagnostics: &mut Diagnostics) {
+        let mut checked = std::collections::HashSet::new();
+        for device in devices.values() {
+            let Some((site, release)) = self.release(&device.site) else { continue };
+            let own = device.settings.firmware.is_some();
+            if own || checked.insert((device.site.as_str(), device.settings.model.as_str())) {
+                let place = if own { &device.place } else { self.places.get(&device.site).unwrap_or(&device.place) };
+                check_pin(site, release, device, place, diagnostics);
+            }
+        }
+    }
+}
+
+fn check_pin(
+    site: &SiteRecord,
+    release: &Release,
+    device: &devices::Device,
+    place: &Place,
+    diagnostics: &mut Diagnostics,
+) {
+    let Some(model) = release.model(None, &device.settings.model) else { return };
+    let Some(vendor) = crate::vendor::Vendor::find(model.vendor) else { return };
+    let pin = crate::variables::pinned_version(site, release, vendor, Some(&model), Some(&device.settings));
+    let Some((version, layer)) = pin.filter(|_| !model.image.is_empty()) else { return };
+    let file = model.image.replace("{version}", version);
+    if release.image(vendor.name, version, &file).is_none() {
+        let path = format!("firmware/{}/{version}/{file}", vendor.name);
+        let problem = format!(
+            "{} in site {} is pinned to {version} ({} layer), but {path} is missing",
+            model.name,
+            site.name,
+            layer.word()
+        );
+        diagnostics.error(place, problem, format!("put the image at {path}, or pin another version"));
+    }
+}
+
+/// The release that a site's phones get: what the deployment has, the tenant's layer, the site's own files.
+fn release_of(
+    site: &Site,
+    shared: &ReleaseRecord,
+    tenants: &BTreeMap<String, crate::site::Layer>,
+    files: &mut Files<'_>,
+    diagnostics: &mut Diagnostics,
+) -> ReleaseRecord {
+    let folder = format!("sites/{}", site.name);
+    let mut record = shared.clone();
+    record.tenant = site.tenant.as_ref().and_then(|tenant| tenants.get(tenant)).cloned().unwrap_or_default();
+    record.templates.extend(files.templates(&format!("{folder}/templates"), diagnostics));
+    record.resources.extend(files.resources(&format!("{folder}/resources"), diagnostics));
+    record
+}
+
+fn report_release(site: &Site, error: &ReleaseError, diagnostics: &mut Diagnostics) {
+    match error {
+        ReleaseError::Template(error) => {
+            let place = Place { file: format!("templates/{}", error.template), line: error.line.unwrap_or_default() };
+            diagnostics.error(&place, error.problem.clone(), "templates are written in Jinja; see docs/templates.md");
+        }
+        // Reported where the file was read.
+        ReleaseError::Name(..) | ReleaseError::Vendor(_) => {
+            diagnostics.error(&site.place, error.to_string(), "rename the file");
+        }
+    }
+}
+
+fn with<V>(mut below: BTreeMap<String, V>, above: BTreeMap<String, V>) -> BTreeMap<String, V> {
+    below.extend(above);
+    below
+}

@@ -1,0 +1,291 @@
+//! Deployment, tenants, sites and models: the TOML files of a fleet directory.
+
+use std::collections::BTreeMap;
+
+use crate::fleet::diagnostic::Diagnostics;
+use crate::fleet::diagnostic::Place;
+use crate::fleet::diagnostic::suggest;
+use crate::fleet::document::Document;
+use crate::fleet::document::Section;
+use crate::fleet::files::Files;
+use crate::fleet::values;
+use crate::release::ModelRecord;
+use crate::site::Access;
+use crate::site::Layer;
+use crate::site::UploadLimits;
+use crate::vendor;
+use crate::vendor::ALL;
+use crate::vendor::Vendor;
+
+/// `handset.toml`.
+#[derive(Debug, Default)]
+pub struct DeploymentFile {
+    /// Its settings and pins.
+    pub layer: Layer,
+    /// Its bounds on uploads.
+    pub uploads: Uploads,
+}
+
+/// `sites/NAME.toml`.
+#[derive(Debug)]
+pub struct Site {
+    /// From the file's name.
+    pub name: String,
+    /// The file.
+    pub place: Place,
+    /// Its tenant.
+    pub tenant: Option<String>,
+    /// Who may read.
+    pub access: Access,
+    /// Scheme and host, without a trailing slash.
+    pub public_url: Option<String>,
+    /// Lower-case host names.
+    pub hosts: Vec<(String, Place)>,
+    /// Settings and pins.
+    pub layer: Layer,
+    /// Bounds on uploads.
+    pub uploads: Uploads,
+}
+
+/// Bounds on uploads, as far as a file gives them.
+#[derive(Clone, Debug, Default)]
+pub struct Uploads {
+    largest: Option<u64>,
+    versions: Option<u64>,
+    bytes: Option<u64>,
+}
+
+impl Uploads {
+    /// The bounds of a site whose own file says `nearer`.
+    pub fn over(&self, nearer: &Self) -> UploadLimits {
+        let default = UploadLimits::default();
+        let versions = nearer.versions.or(self.versions).and_then(|versions| usize::try_from(versions).ok());
+        UploadLimits {
+            largest: nearer.largest.or(self.largest).unwrap_or(default.largest),
+            versions: versions.unwrap_or(default.versions),
+            bytes: nearer.bytes.or(self.bytes).unwrap_or(default.bytes),
+        }
+    }
+}
+
+/// Reads `handset.toml`.
+pub fn deployment(files: &Files<'_>, diagnostics: &mut Diagnostics) -> DeploymentFile {
+    let mut deployment = DeploymentFile::default();
+    read(files, "handset.toml", diagnostics, |section, diagnostics| {
+        deployment.layer = layer(section, diagnostics);
+        deployment.uploads = uploads(section, diagnostics);
+    });
+    deployment
+}
+
+/// Reads `tenants/*.toml`.
+pub fn tenants(files: &Files<'_>, diagnostics: &mut Diagnostics) -> BTreeMap<String, Layer> {
+    let mut tenants = BTreeMap::new();
+    for file in files.list("tenants", ".toml", diagnostics) {
+        let Some(name) = place_name(&file, diagnostics) else { continue };
+        read(files, &file, diagnostics, |section, diagnostics| {
+            tenants.insert(name, layer(section, diagnostics));
+        });
+    }
+    tenants
+}
+
+/// Reads `sites/*.toml`.
+pub fn sites(files: &Files<'_>, tenants: &BTreeMap<String, Layer>, diagnostics: &mut Diagnostics) -> Vec<Site> {
+    let mut sites = Vec::new();
+    let direct = |file: &String| file.matches('/').count() == 1;
+    for file in files.list("sites", ".toml", diagnostics).into_iter().filter(direct) {
+        let Some(name) = place_name(&file, diagnostics) else { continue };
+        read(files, &file, diagnostics, |section, diagnostics| {
+            sites.extend(site(name, &file, section, tenants, diagnostics));
+        });
+    }
+    if sites.is_empty() && !diagnostics.has_errors() {
+        let remedy = "add sites/NAME.toml with `access = \"open\"`";
+        diagnostics.error(&Place::file("sites"), "there is no site", remedy);
+    }
+    sites
+}
+
+/// Reads `models/*.toml`.
+pub fn models(files: &Files<'_>, diagnostics: &mut Diagnostics) -> BTreeMap<String, ModelRecord> {
+    let mut models = BTreeMap::new();
+    for file in files.list("models", ".toml", diagnostics) {
+        read(files, &file, diagnostics, |section, diagnostics| {
+            if let Some((name, record)) = model(section, diagnostics)
+                && models.insert(name.clone(), record).is_some()
+            {
+                let remedy = "keep one file a model";
+                diagnostics.error(&section.place(), format!("model {name:?} has another file"), remedy);
+            }
+        });
+    }
+    models
+}
+
+fn read(
+    files: &Files<'_>,
+    file: &str,
+    diagnostics: &mut Diagnostics,
+    take: impl FnOnce(&Section<'_, '_>, &mut Diagnostics),
+) {
+    if let Some(text) = files.text(file, diagnostics) {
+        Document::read(file, &text, diagnostics, take);
+    }
+}
+
+fn site(
+    name: String,
+    file: &str,
+    section: &Section<'_, '_>,
+    tenants: &BTreeMap<String, Layer>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Site> {
+    let tenant = section.text("tenant", diagnostics);
+    if let Some((tenant, place)) = &tenant
+        && !tenants.contains_key(tenant)
+    {
+        let remedy = format!("add tenants/{tenant}.toml, or: {}", suggest(tenant, tenants.keys().map(String::as_str)));
+        diagnostics.error(place, format!("unknown tenant {tenant:?}"), remedy);
+    }
+    let access = access(section, diagnostics);
+    let public_url = section.text("public_url", diagnostics);
+    let public_url = public_url.and_then(|(url, place)| check_url(&url, &place, diagnostics));
+    let hosts = section.texts("hosts", diagnostics);
+    let hosts = hosts.into_iter().filter_map(|(host, place)| check_host(&host, place, diagnostics)).collect();
+    Some(Site {
+        name,
+        place: Place::file(file),
+        tenant: tenant.map(|(tenant, _)| tenant),
+        access: access?,
+        public_url,
+        hosts,
+        layer: layer(section, diagnostics),
+        uploads: uploads(section, diagnostics),
+    })
+}
+
+fn access(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Option<Access> {
+    let remedy = "say `access = \"open\"`: whoever reaches the server may read the site's files, passwords included";
+    let (access, place) = section.required("access", remedy, diagnostics)?;
+    if access != "open" {
+        diagnostics.error(&place, format!("unknown access {access:?}"), remedy);
+        return None;
+    }
+    Some(Access::Open)
+}
+
+fn check_url(url: &str, place: &Place, diagnostics: &mut Diagnostics) -> Option<String> {
+    let clean = url.trim_end_matches('/');
+    let parsed: Option<http::Uri> = clean.parse().ok();
+    let good = parsed.is_some_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+            && uri.query().is_none()
+    });
+    if !good || clean.contains('@') {
+        let remedy = "give scheme and host that phones reach the server by, such as https://prov.example.net";
+        diagnostics.error(place, format!("public_url {url:?} is no address"), remedy);
+        return None;
+    }
+    Some(clean.to_owned())
+}
+
+fn check_host(host: &str, place: Place, diagnostics: &mut Diagnostics) -> Option<(String, Place)> {
+    let good = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte));
+    if !good || host.contains("//") {
+        diagnostics.error(&place, format!("{host:?} is no host name"), "give the name alone, without scheme, port or path");
+        return None;
+    }
+    Some((host.trim_end_matches('.').to_ascii_lowercase(), place))
+}
+
+fn layer(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Layer {
+    let mut layer = Layer::default();
+    if let Some(settings) = section.table("settings", diagnostics) {
+        layer.settings = values::read(&settings, diagnostics);
+    }
+    if let Some(pins) = section.table("firmware", diagnostics) {
+        for (name, (value, place)) in pins.entries() {
+            let known = Vendor::find(name).map(|vendor| vendor.name.to_owned());
+            let key = known.or_else(|| vendor::find_model(name).map(|(_, model)| model.name.to_owned()));
+            match value.as_str() {
+                // A model of the operator's own is checked with its devices.
+                Some(version) => {
+                    layer.firmware.insert(key.unwrap_or_else(|| name.to_owned()), version.to_owned());
+                }
+                None => {
+                    let remedy = "give the name of a folder in firmware/<vendor>/, in quotes";
+                    diagnostics.error(&place, format!("the version of {name:?} is not text"), remedy);
+                }
+            }
+        }
+    }
+    layer
+}
+
+fn uploads(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Uploads {
+    let Some(table) = section.table("uploads", diagnostics) else { return Uploads::default() };
+    let uploads = Uploads {
+        largest: table.number("largest", diagnostics),
+        versions: table.number("versions", diagnostics),
+        bytes: table.number("bytes", diagnostics),
+    };
+    table.report_unknown(diagnostics);
+    uploads
+}
+
+fn model(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Option<(String, ModelRecord)> {
+    let (name, _) = section.required("model", "say which model, such as `model = \"VVX 400\"`", diagnostics)?;
+    let known = vendor::find_model(&name);
+    let mut record = known.map(|(vendor, model)| of_table(vendor, model)).unwrap_or_default();
+    let fields = [
+        ("vendor", &mut record.vendor),
+        ("user_agent", &mut record.user_agent),
+        ("family", &mut record.family),
+        ("image", &mut record.image),
+        ("first_line", &mut record.first_line),
+    ];
+    let mut vendor_place = section.place();
+    for (key, field) in fields {
+        if let Some((text, place)) = section.text(key, diagnostics) {
+            *field = text;
+            vendor_place = place;
+        }
+    }
+    if let Some(settings) = section.table("settings", diagnostics) {
+        record.settings = values::read(&settings, diagnostics);
+    }
+    if Vendor::find(&record.vendor).is_none() {
+        let vendors = ALL.iter().map(|vendor| vendor.name);
+        let problem = format!("model {name:?} is in no vendor's table, and its vendor is {:?}", record.vendor);
+        let remedy = format!("spell it as its maker does, or say its vendor: {}", suggest(&record.vendor, vendors));
+        diagnostics.error(&vendor_place, problem, remedy);
+        return None;
+    }
+    Some((known.map_or(name, |(_, model)| model.name.to_owned()), record))
+}
+
+fn of_table(vendor: &Vendor, model: &vendor::Model) -> ModelRecord {
+    ModelRecord {
+        vendor: vendor.name.to_owned(),
+        user_agent: model.user_agent.to_owned(),
+        family: model.family.to_owned(),
+        image: model.image.to_owned(),
+        first_line: model.first_line.to_owned(),
+        settings: Default::default(),
+    }
+}
+
+/// A tenant's or site's name is that of its file; it stands in addresses.
+fn place_name(file: &str, diagnostics: &mut Diagnostics) -> Option<String> {
+    let name = file.rsplit('/').next().and_then(|name| name.strip_suffix(".toml")).unwrap_or_default();
+    let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let good = name.len() <= 63
+        && name.bytes().next().is_some_and(letters)
+        && name.bytes().all(|byte| letters(byte) || matches!(byte, b'-' | b'_'));
+    if !good {
+        let remedy = "name it with lower-case letters, digits, - and _, at most 63, the first a letter or digit";
+        diagnostics.error(&Place::file(file), format!("{name:?} cannot stand in an address"), remedy);
+    }
+    good.then(|| name.to_owned())
+}
