@@ -1,2 +1,4 @@
 //! Handset, the provisioning server for desk phones that runs at the edge.
 #![forbid(unsafe_code)]
+
+pub mod discovery;
