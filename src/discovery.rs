@@ -4,6 +4,7 @@
 //! manuals, cited one by one, so that an operator can see what a phone will do before it does it.
 //! Deliberately not here: DHCP packets, sockets, and what a server answers to those URLs.
 
+pub mod audiocodes;
 pub mod url;
 
 /// What a phone puts into the file names it asks for.
