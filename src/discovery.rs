@@ -5,6 +5,7 @@
 //! Deliberately not here: DHCP packets, sockets, and what a server answers to those URLs.
 
 pub mod audiocodes;
+pub mod panasonic;
 pub mod url;
 
 /// What a phone puts into the file names it asks for.
