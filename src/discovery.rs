@@ -6,6 +6,7 @@
 
 pub mod audiocodes;
 pub mod panasonic;
+pub mod polycom;
 pub mod url;
 
 /// What a phone puts into the file names it asks for.
