@@ -19,7 +19,7 @@ pub struct Discovered {
     /// The directory that all other files are relative to.
     pub server: Url,
     /// The names tried, in order, until one is there: the one named in the address, `<mac>.cfg`,
-    /// `000000000000.cfg`. A server that answers 404 while its storage is away moves the phone on.
+    /// `000000000000.cfg`. So a 404 while the storage is away would make the phone use the default.
     pub masters: Vec<Url>,
 }
 
@@ -29,7 +29,7 @@ pub struct Discovered {
 /// a master configuration file if it ends in `.cfg` and that file's name has five characters at
 /// least; else its whole path is a directory, with or without a `/` at the end. The phone does not
 /// unescape (page 3-4): `%40` in a password is three characters, and spaces and backslashes are
-/// refused. Without a user in the address, the phone logs in with its own (`PlcmSpIp` from factory).
+/// refused. Without a user in the address, the phone logs in with its own, first `PlcmSpIp`.
 ///
 /// # Errors
 ///
