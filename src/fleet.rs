@@ -61,7 +61,10 @@ pub fn compile(directory: &Path, hashes: &mut Hashes) -> Result<Fleet, Vec<Diagn
         firmware: files.firmware(&mut diagnostics),
         models,
         resources: files.resources("resources", &mut diagnostics),
-        templates: with(builtin::templates(), files.templates("templates", &mut diagnostics)),
+        templates: with(
+            builtin::templates(),
+            files.templates("templates", &mut diagnostics),
+        ),
         tenant: Default::default(),
     };
     let mut compiled = Compiled::default();
@@ -71,7 +74,10 @@ pub fn compile(directory: &Path, hashes: &mut Hashes) -> Result<Fleet, Vec<Diagn
     }
     let devices = devices::read(&files, &compiled, &mut diagnostics);
     compiled.check_pins(&devices, &mut diagnostics);
-    let places = devices.iter().map(|(mac, device)| (*mac, (device.site.clone(), device.place.clone()))).collect();
+    let places = devices
+        .iter()
+        .map(|(mac, device)| (*mac, (device.site.clone(), device.place.clone())))
+        .collect();
     if diagnostics.has_errors() {
         return Err(diagnostics.into_sorted());
     }
@@ -82,7 +88,11 @@ pub fn compile(directory: &Path, hashes: &mut Hashes) -> Result<Fleet, Vec<Diagn
         devices: devices::encode(devices),
         files: files.sources,
     };
-    Ok(Fleet { snapshot, devices: places, warnings: diagnostics.into_sorted() })
+    Ok(Fleet {
+        snapshot,
+        devices: places,
+        warnings: diagnostics.into_sorted(),
+    })
 }
 
 /// What of the snapshot is known before the devices are.
@@ -110,9 +120,17 @@ impl Compiled {
             }
         }
         for (host, place) in site.hosts {
-            if let Some(other) = self.deployment.hosts.insert(host.clone(), site.name.clone()) {
+            if let Some(other) = self
+                .deployment
+                .hosts
+                .insert(host.clone(), site.name.clone())
+            {
                 let remedy = "a host name can have one site at its root";
-                diagnostics.error(&place, format!("host {host:?} belongs to site {other:?} already"), remedy);
+                diagnostics.error(
+                    &place,
+                    format!("host {host:?} belongs to site {other:?} already"),
+                    remedy,
+                );
             }
         }
         self.deployment.sites.insert(site.name.clone(), site.access);
@@ -137,10 +155,16 @@ impl Compiled {
     fn check_pins(&self, devices: &devices::Devices, diagnostics: &mut Diagnostics) {
         let mut checked = std::collections::HashSet::new();
         for device in devices.values() {
-            let Some((site, release)) = self.release(&device.site) else { continue };
+            let Some((site, release)) = self.release(&device.site) else {
+                continue;
+            };
             let own = device.settings.firmware.is_some();
             if own || checked.insert((device.site.as_str(), device.settings.model.as_str())) {
-                let place = if own { &device.place } else { self.places.get(&device.site).unwrap_or(&device.place) };
+                let place = if own {
+                    &device.place
+                } else {
+                    self.places.get(&device.site).unwrap_or(&device.place)
+                };
                 check_pin(site, release, device, place, diagnostics);
             }
         }
@@ -154,10 +178,22 @@ fn check_pin(
     place: &Place,
     diagnostics: &mut Diagnostics,
 ) {
-    let Some(model) = release.model(None, &device.settings.model) else { return };
-    let Some(vendor) = crate::vendor::Vendor::find(model.vendor) else { return };
-    let pin = crate::variables::pinned_version(site, release, vendor, Some(&model), Some(&device.settings));
-    let Some((version, layer)) = pin.filter(|_| !model.image.is_empty()) else { return };
+    let Some(model) = release.model(None, &device.settings.model) else {
+        return;
+    };
+    let Some(vendor) = crate::vendor::Vendor::find(model.vendor) else {
+        return;
+    };
+    let pin = crate::variables::pinned_version(
+        site,
+        release,
+        vendor,
+        Some(&model),
+        Some(&device.settings),
+    );
+    let Some((version, layer)) = pin.filter(|_| !model.image.is_empty()) else {
+        return;
+    };
     let file = model.image.replace("{version}", version);
     if release.image(vendor.name, version, &file).is_none() {
         let path = format!("firmware/{}/{version}/{file}", vendor.name);
@@ -167,7 +203,11 @@ fn check_pin(
             site.name,
             layer.word()
         );
-        diagnostics.error(place, problem, format!("put the image at {path}, or pin another version"));
+        diagnostics.error(
+            place,
+            problem,
+            format!("put the image at {path}, or pin another version"),
+        );
     }
 }
 
@@ -181,17 +221,33 @@ fn release_of(
 ) -> ReleaseRecord {
     let folder = format!("sites/{}", site.name);
     let mut record = shared.clone();
-    record.tenant = site.tenant.as_ref().and_then(|tenant| tenants.get(tenant)).cloned().unwrap_or_default();
-    record.templates.extend(files.templates(&format!("{folder}/templates"), diagnostics));
-    record.resources.extend(files.resources(&format!("{folder}/resources"), diagnostics));
+    record.tenant = site
+        .tenant
+        .as_ref()
+        .and_then(|tenant| tenants.get(tenant))
+        .cloned()
+        .unwrap_or_default();
+    record
+        .templates
+        .extend(files.templates(&format!("{folder}/templates"), diagnostics));
+    record
+        .resources
+        .extend(files.resources(&format!("{folder}/resources"), diagnostics));
     record
 }
 
 fn report_release(site: &Site, error: &ReleaseError, diagnostics: &mut Diagnostics) {
     match error {
         ReleaseError::Template(error) => {
-            let place = Place { file: format!("templates/{}", error.template), line: error.line.unwrap_or_default() };
-            diagnostics.error(&place, error.problem.clone(), "templates are written in Jinja; see docs/templates.md");
+            let place = Place {
+                file: format!("templates/{}", error.template),
+                line: error.line.unwrap_or_default(),
+            };
+            diagnostics.error(
+                &place,
+                error.problem.clone(),
+                "templates are written in Jinja; see docs/templates.md",
+            );
         }
         // Reported where the file was read.
         ReleaseError::Name(..) | ReleaseError::Vendor(_) => {

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod device;
+pub mod discovery;
 #[cfg(not(target_family = "wasm"))]
 pub mod fleet;
 pub mod mac;

@@ -194,6 +194,11 @@ impl Release {
         })
     }
 
+    /// Every rule: the vendors' and the operator's own.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
     /// Every rule that matches a path below the site.
     pub fn matching<'r, 'p>(&'r self, path: &'p RequestPath) -> Vec<(&'r Rule, Captures<'p>)> {
         self.rules

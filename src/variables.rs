@@ -329,11 +329,19 @@ fn models(release: &Release, vendor: &'static Vendor) -> minijinja::Value {
 }
 
 fn model_value(model: &Model<'_>) -> minijinja::Value {
-    let shared = model.settings.into_iter().flatten().filter(|(name, _)| is_shared(name));
-    let mut values: BTreeMap<&str, minijinja::Value> =
-        shared.map(|(name, value)| (name.as_str(), minijinja::Value::from(Serde(value)))).collect();
+    let shared = model
+        .settings
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| is_shared(name));
+    let mut values: BTreeMap<&str, minijinja::Value> = shared
+        .map(|(name, value)| (name.as_str(), minijinja::Value::from(Serde(value))))
+        .collect();
     values.insert("name", minijinja::Value::from(model.name));
-    values.insert("token", minijinja::Value::from(model.user_agent.replace('_', "")));
+    values.insert(
+        "token",
+        minijinja::Value::from(model.user_agent.replace('_', "")),
+    );
     values.insert("family", minijinja::Value::from(model.family));
     values.insert("image", minijinja::Value::from(model.image));
     if !model.first_line.is_empty() {

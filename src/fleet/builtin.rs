@@ -9,9 +9,16 @@ use crate::release::TemplateRecord;
 use crate::vendor::Format;
 
 /// The built-in templates by `vendor/name`.
-pub fn templates() -> BTreeMap<String, TemplateRecord> {
+pub(super) fn templates() -> BTreeMap<String, TemplateRecord> {
     let record = |(name, format, text): &(&str, Format, &str)| {
-        ((*name).to_owned(), TemplateRecord { format: *format, text: (*text).to_owned(), built_in: true })
+        (
+            (*name).to_owned(),
+            TemplateRecord {
+                format: *format,
+                text: (*text).to_owned(),
+                built_in: true,
+            },
+        )
     };
     TEMPLATES.iter().map(record).collect()
 }
@@ -52,8 +59,14 @@ mod tests {
 
     #[test]
     fn sorted_and_parsed() {
-        assert!(TEMPLATES.is_sorted_by(|a, b| a.0 < b.0), "sort the built-in templates by name");
-        let record = ReleaseRecord { templates: super::templates(), ..ReleaseRecord::default() };
+        assert!(
+            TEMPLATES.is_sorted_by(|a, b| a.0 < b.0),
+            "sort the built-in templates by name"
+        );
+        let record = ReleaseRecord {
+            templates: super::templates(),
+            ..ReleaseRecord::default()
+        };
         Release::parse(ReleaseId::default(), record).unwrap();
     }
 
@@ -63,16 +76,25 @@ mod tests {
         for vendor in vendor::ALL {
             for source in vendor.rules.iter().flat_map(|rule| rule.sources) {
                 if let Source::Template(name) | Source::PinnedTemplate(name) = source {
-                    let families = vendor.models.iter().map(|model| name.replace("{family}", model.family));
+                    let families = vendor
+                        .models
+                        .iter()
+                        .map(|model| name.replace("{family}", model.family));
                     asked.extend(families.map(|name| format!("{}/{name}", vendor.name)));
                 }
             }
         }
         for name in &asked {
-            assert!(TEMPLATES.iter().any(|(known, ..)| known == name), "a rule names {name}, which is not there");
+            assert!(
+                TEMPLATES.iter().any(|(known, ..)| known == name),
+                "a rule names {name}, which is not there"
+            );
         }
         for (name, ..) in TEMPLATES.iter().filter(|(name, ..)| !is_part(name)) {
-            assert!(asked.iter().any(|asked| asked == name), "no rule names {name}");
+            assert!(
+                asked.iter().any(|asked| asked == name),
+                "no rule names {name}"
+            );
         }
     }
 }

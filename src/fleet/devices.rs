@@ -17,22 +17,29 @@ use crate::mac::MacAddress;
 use crate::vendor::ALL;
 
 /// Every device by its address.
-pub type Devices = BTreeMap<MacAddress, Device>;
+pub(super) type Devices = BTreeMap<MacAddress, Device>;
 
 /// A device as the operator describes it.
 #[derive(Debug)]
-pub struct Device {
+pub(super) struct Device {
     /// Where it stands.
-    pub site: String,
+    pub(super) site: String,
     /// What is said of it.
-    pub settings: DeviceSettings,
+    pub(super) settings: DeviceSettings,
     /// Where that is said.
-    pub place: Place,
+    pub(super) place: Place,
 }
 
 /// Reads `devices/*.csv` and `devices/*.toml`.
-pub fn read(files: &Files<'_>, compiled: &Compiled, diagnostics: &mut Diagnostics) -> Devices {
-    let mut reader = Reader { compiled, devices: Devices::new() };
+pub(super) fn read(
+    files: &Files<'_>,
+    compiled: &Compiled,
+    diagnostics: &mut Diagnostics,
+) -> Devices {
+    let mut reader = Reader {
+        compiled,
+        devices: Devices::new(),
+    };
     for file in files.list("devices", ".csv", diagnostics) {
         if let Some(text) = files.text(&file, diagnostics) {
             reader.table(&file, &text, diagnostics);
@@ -51,12 +58,15 @@ pub fn read(files: &Files<'_>, compiled: &Compiled, diagnostics: &mut Diagnostic
 }
 
 /// The devices as a snapshot holds them.
-pub fn encode(devices: Devices) -> HashMap<String, HashMap<MacAddress, Box<[u8]>>> {
+pub(super) fn encode(devices: Devices) -> HashMap<String, HashMap<MacAddress, Box<[u8]>>> {
     let mut sites: HashMap<String, HashMap<MacAddress, Box<[u8]>>> = HashMap::new();
     for (mac, device) in devices {
         // Maps of texts and numbers always have a JSON form.
         let bytes = serde_json::to_vec(&device.settings).unwrap_or_default();
-        sites.entry(device.site).or_default().insert(mac, bytes.into());
+        sites
+            .entry(device.site)
+            .or_default()
+            .insert(mac, bytes.into());
     }
     sites
 }
@@ -68,7 +78,10 @@ struct Reader<'c> {
 
 impl Reader<'_> {
     fn table(&mut self, file: &str, text: &str, diagnostics: &mut Diagnostics) {
-        let mut reader = csv::ReaderBuilder::new().comment(Some(b'#')).trim(csv::Trim::All).from_reader(text.as_bytes());
+        let mut reader = csv::ReaderBuilder::new()
+            .comment(Some(b'#'))
+            .trim(csv::Trim::All)
+            .from_reader(text.as_bytes());
         let columns = match reader.headers() {
             Ok(columns) => columns.clone(),
             Err(error) => return report_table(file, &error, diagnostics),
@@ -84,10 +97,22 @@ impl Reader<'_> {
         }
     }
 
-    fn row(&mut self, file: &str, columns: &csv::StringRecord, row: &csv::StringRecord, diagnostics: &mut Diagnostics) {
+    fn row(
+        &mut self,
+        file: &str,
+        columns: &csv::StringRecord,
+        row: &csv::StringRecord,
+        diagnostics: &mut Diagnostics,
+    ) {
         let line = row.position().map_or(0, csv::Position::line);
-        let place = Place { file: file.to_owned(), line: usize::try_from(line).unwrap_or_default() };
-        let mut fields = Fields { place, ..Fields::default() };
+        let place = Place {
+            file: file.to_owned(),
+            line: usize::try_from(line).unwrap_or_default(),
+        };
+        let mut fields = Fields {
+            place,
+            ..Fields::default()
+        };
         let mut settings = crate::settings::Settings::new();
         for (column, cell) in columns.iter().zip(row).filter(|(_, cell)| !cell.is_empty()) {
             match column {
@@ -103,7 +128,10 @@ impl Reader<'_> {
     }
 
     fn section(&mut self, section: &Section<'_, '_>, diagnostics: &mut Diagnostics) {
-        let mut fields = Fields { place: section.place(), ..Fields::default() };
+        let mut fields = Fields {
+            place: section.place(),
+            ..Fields::default()
+        };
         for (key, field) in [
             ("mac", &mut fields.mac),
             ("site", &mut fields.site),
@@ -113,24 +141,44 @@ impl Reader<'_> {
             *field = section.text(key, diagnostics).map(|(text, _)| text);
         }
         let settings = section.table("settings", diagnostics);
-        let settings = settings.map(|settings| values::read(&settings, diagnostics)).unwrap_or_default();
+        let settings = settings
+            .map(|settings| values::read(&settings, diagnostics))
+            .unwrap_or_default();
         section.report_unknown(diagnostics);
         self.add(fields, settings, diagnostics);
     }
 
-    fn add(&mut self, fields: Fields, settings: crate::settings::Settings, diagnostics: &mut Diagnostics) {
+    fn add(
+        &mut self,
+        fields: Fields,
+        settings: crate::settings::Settings,
+        diagnostics: &mut Diagnostics,
+    ) {
         let place = fields.place.clone();
         let mac = self.mac(&fields, diagnostics);
         let site = self.site(&fields, diagnostics);
         let model = self.model(&fields, site.as_deref(), diagnostics);
-        let (Some(mac), Some(site), Some(model)) = (mac, site, model) else { return };
+        let (Some(mac), Some(site), Some(model)) = (mac, site, model) else {
+            return;
+        };
         if let Some(other) = self.devices.get(&mac) {
             let problem = format!("duplicate MAC {mac}: also at {}", other.place);
             diagnostics.error(&place, problem, "keep one of the two");
             return;
         }
-        let settings = DeviceSettings { model, firmware: fields.firmware, settings };
-        self.devices.insert(mac, Device { site, settings, place });
+        let settings = DeviceSettings {
+            model,
+            firmware: fields.firmware,
+            settings,
+        };
+        self.devices.insert(
+            mac,
+            Device {
+                site,
+                settings,
+                place,
+            },
+        );
     }
 
     fn mac(&self, fields: &Fields, diagnostics: &mut Diagnostics) -> Option<MacAddress> {
@@ -139,7 +187,8 @@ impl Reader<'_> {
             Ok(mac) => Some(mac),
             Err(error) => {
                 let error: crate::mac::MacError = error;
-                let remedy = "give it as on the phone's label, such as 00:04:f2:80:62:d6 or 0004f28062d6";
+                let remedy =
+                    "give it as on the phone's label, such as 00:04:f2:80:62:d6 or 0004f28062d6";
                 diagnostics.error(&fields.place, format!("{text:?} is {error}"), remedy);
                 None
             }
@@ -157,12 +206,20 @@ impl Reader<'_> {
         Some(name.to_owned())
     }
 
-    fn model(&self, fields: &Fields, site: Option<&str>, diagnostics: &mut Diagnostics) -> Option<String> {
+    fn model(
+        &self,
+        fields: &Fields,
+        site: Option<&str>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<String> {
         let name = fields.required("model", fields.model.as_deref(), diagnostics)?;
         let (_, release) = self.compiled.release(site?)?;
         let model = release.model(None, name).map(|model| model.name.to_owned());
         if model.is_none() {
-            let known = ALL.iter().flat_map(|vendor| vendor.models).map(|model| model.name);
+            let known = ALL
+                .iter()
+                .flat_map(|vendor| vendor.models)
+                .map(|model| model.name);
             let remedy = match nearest(name, known) {
                 Some(nearest) => format!("did you mean {nearest:?}? Else describe it in models/"),
                 None => "describe it in models/NAME.toml: model, vendor, family, image".to_owned(),
@@ -184,21 +241,37 @@ struct Fields {
 }
 
 impl Fields {
-    fn required<'f>(&self, name: &str, value: Option<&'f str>, diagnostics: &mut Diagnostics) -> Option<&'f str> {
+    fn required<'f>(
+        &self,
+        name: &str,
+        value: Option<&'f str>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<&'f str> {
         if value.is_none() {
-            diagnostics.error(&self.place, format!("the device has no {name}"), format!("give its {name}"));
+            diagnostics.error(
+                &self.place,
+                format!("the device has no {name}"),
+                format!("give its {name}"),
+            );
         }
         value
     }
 }
 
 fn check_columns(file: &str, columns: &csv::StringRecord, diagnostics: &mut Diagnostics) -> bool {
-    let place = Place { file: file.to_owned(), line: 1 };
+    let place = Place {
+        file: file.to_owned(),
+        line: 1,
+    };
     let fixed = ["mac", "site", "model", "firmware"];
     let mut good = true;
     for (index, column) in columns.iter().enumerate() {
         if columns.iter().take(index).any(|other| other == column) {
-            diagnostics.error(&place, format!("column {column:?} stands twice"), "keep one of the two");
+            diagnostics.error(
+                &place,
+                format!("column {column:?} stands twice"),
+                "keep one of the two",
+            );
             good = false;
         } else if !fixed.contains(&column) && !values::is_column(column) {
             let known = fixed.into_iter().chain(values::columns());
@@ -210,8 +283,15 @@ fn check_columns(file: &str, columns: &csv::StringRecord, diagnostics: &mut Diag
             good = false;
         }
     }
-    for column in ["mac", "site", "model"].into_iter().filter(|column| !columns.iter().any(|c| c == *column)) {
-        diagnostics.error(&place, format!("there is no column {column:?}"), "the first row names the columns");
+    for column in ["mac", "site", "model"]
+        .into_iter()
+        .filter(|column| !columns.iter().any(|c| c == *column))
+    {
+        diagnostics.error(
+            &place,
+            format!("there is no column {column:?}"),
+            "the first row names the columns",
+        );
         good = false;
     }
     good
@@ -219,12 +299,21 @@ fn check_columns(file: &str, columns: &csv::StringRecord, diagnostics: &mut Diag
 
 fn report_table(file: &str, error: &csv::Error, diagnostics: &mut Diagnostics) {
     let line = error.position().map_or(0, csv::Position::line);
-    let place = Place { file: file.to_owned(), line: usize::try_from(line).unwrap_or_default() };
+    let place = Place {
+        file: file.to_owned(),
+        line: usize::try_from(line).unwrap_or_default(),
+    };
     let (problem, remedy) = match error.kind() {
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            (format!("the row has {len} cells, the first row names {expected_len}"), "quote a cell that holds a comma")
-        }
-        _ => (format!("is no table: {error}"), "write cells separated by commas, one device a row"),
+        csv::ErrorKind::UnequalLengths {
+            expected_len, len, ..
+        } => (
+            format!("the row has {len} cells, the first row names {expected_len}"),
+            "quote a cell that holds a comma",
+        ),
+        _ => (
+            format!("is no table: {error}"),
+            "write cells separated by commas, one device a row",
+        ),
     };
     diagnostics.error(&place, problem, remedy);
 }

@@ -55,13 +55,20 @@ impl Diagnostics {
     }
 
     /// Adds a warning.
-    pub fn warning(&mut self, place: &Place, problem: impl Into<String>, remedy: impl Into<String>) {
+    pub fn warning(
+        &mut self,
+        place: &Place,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
         self.push(place, problem.into(), remedy.into(), Severity::Warning);
     }
 
     /// Whether an error is among them.
     pub fn has_errors(&self) -> bool {
-        self.0.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+        self.0
+            .iter()
+            .any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
     /// All of them, by file and line, each once.
@@ -73,7 +80,13 @@ impl Diagnostics {
 
     fn push(&mut self, place: &Place, problem: String, remedy: String, severity: Severity) {
         let (file, line) = (place.file.clone(), place.line);
-        self.0.push(Diagnostic { file, line, problem, remedy, severity });
+        self.0.push(Diagnostic {
+            file,
+            line,
+            problem,
+            remedy,
+            severity,
+        });
     }
 }
 
@@ -89,7 +102,10 @@ pub struct Place {
 impl Place {
     /// A file as a whole.
     pub fn file(file: impl Into<String>) -> Self {
-        Self { file: file.into(), line: 0 }
+        Self {
+            file: file.into(),
+            line: 0,
+        }
     }
 }
 
@@ -111,7 +127,10 @@ pub fn suggest<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone) -> 
 pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let limit = 1 + word.len() / 4;
     let distances = known.map(|candidate| (distance(word, candidate), candidate));
-    distances.filter(|(distance, _)| *distance <= limit).min().map(|(_, candidate)| candidate)
+    distances
+        .filter(|(distance, _)| *distance <= limit)
+        .min()
+        .map(|(_, candidate)| candidate)
 }
 
 /// Edits between two words (Levenshtein), without regard to case.
@@ -123,7 +142,11 @@ fn distance(one: &str, other: &str) -> usize {
         for (pair, known) in row.windows(2).zip(&other) {
             let [diagonal, above] = pair else { continue };
             let left = next.last().copied().unwrap_or_default();
-            next.push((diagonal + usize::from(c != *known)).min(above + 1).min(left + 1));
+            next.push(
+                (diagonal + usize::from(c != *known))
+                    .min(above + 1)
+                    .min(left + 1),
+            );
         }
         row = next;
     }
@@ -139,7 +162,10 @@ mod tests {
     fn misspelt_words_are_recognised() {
         assert_eq!(distance("sip_sever", "sip_server"), 1);
         assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(suggest("sip_sever", ["sip_port", "sip_server"].into_iter()), "did you mean \"sip_server\"?");
+        assert_eq!(
+            suggest("sip_sever", ["sip_port", "sip_server"].into_iter()),
+            "did you mean \"sip_server\"?"
+        );
         assert_eq!(suggest("zzzzzz", ["a", "b"].into_iter()), "known: a, b");
     }
 }

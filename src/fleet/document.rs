@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use toml::Spanned;
 use toml::de::DeTable;
 use toml::de::DeValue;
 
@@ -14,16 +13,28 @@ use crate::fleet::diagnostic::suggest;
 
 /// A document's text with the places of its lines.
 #[derive(Debug)]
-pub struct Document<'t> {
+pub(super) struct Document<'t> {
     file: &'t str,
     line_starts: Vec<usize>,
 }
 
 impl<'t> Document<'t> {
     /// Parses a document; what does not parse is reported, and what does is given to `read`.
-    pub fn read(file: &str, text: &str, diagnostics: &mut Diagnostics, read: impl FnOnce(&Section<'_, '_>, &mut Diagnostics)) {
-        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(index, _)| index + 1);
-        let document = Document { file, line_starts: [0].into_iter().chain(breaks).collect() };
+    pub(super) fn read(
+        file: &str,
+        text: &str,
+        diagnostics: &mut Diagnostics,
+        read: impl FnOnce(&Section<'_, '_>, &mut Diagnostics),
+    ) {
+        let breaks = text
+            .bytes()
+            .enumerate()
+            .filter(|(_, byte)| *byte == b'\n')
+            .map(|(index, _)| index + 1);
+        let document = Document {
+            file,
+            line_starts: [0].into_iter().chain(breaks).collect(),
+        };
         let (table, errors) = DeTable::parse_recoverable(text);
         for error in &errors {
             let place = document.place(&error.span().unwrap_or_default());
@@ -37,14 +48,19 @@ impl<'t> Document<'t> {
     }
 
     fn place(&self, span: &Range<usize>) -> Place {
-        let line = self.line_starts.partition_point(|start| *start <= span.start);
-        Place { file: self.file.to_owned(), line }
+        let line = self
+            .line_starts
+            .partition_point(|start| *start <= span.start);
+        Place {
+            file: self.file.to_owned(),
+            line,
+        }
     }
 }
 
 /// A table of a document. Keys that nobody asked for are reported at the end.
 #[derive(Debug)]
-pub struct Section<'d, 't> {
+pub(super) struct Section<'d, 't> {
     document: &'d Document<'d>,
     table: &'d DeTable<'t>,
     name: String,
@@ -53,35 +69,49 @@ pub struct Section<'d, 't> {
 }
 
 /// A value with its place.
-pub type Found<'d, 't> = (&'d DeValue<'t>, Place);
+pub(super) type Found<'d, 't> = (&'d DeValue<'t>, Place);
 
 impl<'d, 't> Section<'d, 't> {
-    fn new(document: &'d Document<'d>, table: &'d DeTable<'t>, name: &str, span: Range<usize>) -> Self {
-        Self { document, table, name: name.to_owned(), span, asked: RefCell::default() }
+    fn new(
+        document: &'d Document<'d>,
+        table: &'d DeTable<'t>,
+        name: &str,
+        span: Range<usize>,
+    ) -> Self {
+        Self {
+            document,
+            table,
+            name: name.to_owned(),
+            span,
+            asked: RefCell::default(),
+        }
     }
 
     /// Where the table begins.
-    pub fn place(&self) -> Place {
+    pub(super) fn place(&self) -> Place {
         self.document.place(&self.span)
     }
 
     /// Every entry: for tables whose keys are free.
-    pub fn entries(&self) -> impl Iterator<Item = (&'d str, Found<'d, 't>)> {
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&'d str, Found<'d, 't>)> {
         self.table.iter().map(|(key, value)| {
             self.asked.borrow_mut().insert(key.get_ref().to_string());
-            (key.get_ref().as_ref(), (value.get_ref(), self.document.place(&key.span())))
+            (
+                key.get_ref().as_ref(),
+                (value.get_ref(), self.document.place(&key.span())),
+            )
         })
     }
 
     /// The value of a key.
-    pub fn get(&self, key: &str) -> Option<Found<'d, 't>> {
+    pub(super) fn get(&self, key: &str) -> Option<Found<'d, 't>> {
         self.asked.borrow_mut().insert(key.to_owned());
         let (key, value) = self.table.get_key_value(key)?;
         Some((value.get_ref(), self.document.place(&key.span())))
     }
 
     /// The text of a key.
-    pub fn text(&self, key: &str, diagnostics: &mut Diagnostics) -> Option<(String, Place)> {
+    pub(super) fn text(&self, key: &str, diagnostics: &mut Diagnostics) -> Option<(String, Place)> {
         let (value, place) = self.get(key)?;
         match value.as_str() {
             Some(text) => Some((text.to_owned(), place)),
@@ -93,28 +123,50 @@ impl<'d, 't> Section<'d, 't> {
     }
 
     /// A text that must be there.
-    pub fn required(&self, key: &str, remedy: &str, diagnostics: &mut Diagnostics) -> Option<(String, Place)> {
+    pub(super) fn required(
+        &self,
+        key: &str,
+        remedy: &str,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<(String, Place)> {
         if self.get(key).is_none() {
-            diagnostics.error(&self.place(), format!("{} is missing", self.full(key)), remedy);
+            diagnostics.error(
+                &self.place(),
+                format!("{} is missing", self.full(key)),
+                remedy,
+            );
         }
         self.text(key, diagnostics)
     }
 
     /// A whole number of a key, not negative.
-    pub fn number(&self, key: &str, diagnostics: &mut Diagnostics) -> Option<u64> {
+    pub(super) fn number(&self, key: &str, diagnostics: &mut Diagnostics) -> Option<u64> {
         let (value, place) = self.get(key)?;
         let number = integer(value).and_then(|number| u64::try_from(number).ok());
         if number.is_none() {
-            self.wrong_type(key, value, &place, "a whole number, not negative", diagnostics);
+            self.wrong_type(
+                key,
+                value,
+                &place,
+                "a whole number, not negative",
+                diagnostics,
+            );
         }
         number
     }
 
     /// A list of texts.
-    pub fn texts(&self, key: &str, diagnostics: &mut Diagnostics) -> Vec<(String, Place)> {
-        let Some((value, place)) = self.get(key) else { return Vec::new() };
+    pub(super) fn texts(&self, key: &str, diagnostics: &mut Diagnostics) -> Vec<(String, Place)> {
+        let Some((value, place)) = self.get(key) else {
+            return Vec::new();
+        };
         let items = value.as_array().map(|items| {
-            items.iter().map(|item| Some((item.get_ref().as_str()?.to_owned(), self.document.place(&item.span()))))
+            items.iter().map(|item| {
+                Some((
+                    item.get_ref().as_str()?.to_owned(),
+                    self.document.place(&item.span()),
+                ))
+            })
         });
         match items.and_then(Iterator::collect::<Option<Vec<_>>>) {
             Some(texts) => texts,
@@ -126,7 +178,11 @@ impl<'d, 't> Section<'d, 't> {
     }
 
     /// The table of a key.
-    pub fn table(&self, key: &str, diagnostics: &mut Diagnostics) -> Option<Section<'d, 't>> {
+    pub(super) fn table(
+        &self,
+        key: &str,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Section<'d, 't>> {
         let (value, place) = self.get(key)?;
         let section = self.section(&self.full(key), value, &place);
         if section.is_none() {
@@ -136,12 +192,19 @@ impl<'d, 't> Section<'d, 't> {
     }
 
     /// The tables of a list, each with its place.
-    pub fn tables(&self, key: &str, diagnostics: &mut Diagnostics) -> Vec<Section<'d, 't>> {
-        let Some((value, place)) = self.get(key) else { return Vec::new() };
+    pub(super) fn tables(&self, key: &str, diagnostics: &mut Diagnostics) -> Vec<Section<'d, 't>> {
+        let Some((value, place)) = self.get(key) else {
+            return Vec::new();
+        };
         let sections = value.as_array().map(|items| {
             items.iter().map(|item| {
                 let table = item.get_ref().as_table()?;
-                Some(Self::new(self.document, table, &self.full(key), item.span()))
+                Some(Self::new(
+                    self.document,
+                    table,
+                    &self.full(key),
+                    item.span(),
+                ))
             })
         });
         match sections.and_then(Iterator::collect::<Option<Vec<_>>>) {
@@ -154,41 +217,74 @@ impl<'d, 't> Section<'d, 't> {
     }
 
     /// A value as a table, if it is one.
-    pub fn section(&self, name: &str, value: &'d DeValue<'t>, place: &Place) -> Option<Section<'d, 't>> {
+    pub(super) fn section(
+        &self,
+        name: &str,
+        value: &'d DeValue<'t>,
+        place: &Place,
+    ) -> Option<Section<'d, 't>> {
         let table = value.as_table()?;
-        let start = self.document.line_starts.get(place.line.saturating_sub(1)).copied().unwrap_or_default();
+        let start = self
+            .document
+            .line_starts
+            .get(place.line.saturating_sub(1))
+            .copied()
+            .unwrap_or_default();
         Some(Self::new(self.document, table, name, start..start))
     }
 
     /// Reports the keys that nobody asked for.
-    pub fn report_unknown(&self, diagnostics: &mut Diagnostics) {
+    pub(super) fn report_unknown(&self, diagnostics: &mut Diagnostics) {
         let asked = self.asked.borrow();
-        for key in self.table.keys().filter(|key| !asked.contains(key.get_ref().as_ref())) {
+        for key in self
+            .table
+            .keys()
+            .filter(|key| !asked.contains(key.get_ref().as_ref()))
+        {
             let place = self.document.place(&key.span());
             let name = key.get_ref().as_ref();
             let problem = format!("unknown key {:?}", self.full(name));
-            diagnostics.error(&place, problem, suggest(name, asked.iter().map(String::as_str)));
+            diagnostics.error(
+                &place,
+                problem,
+                suggest(name, asked.iter().map(String::as_str)),
+            );
         }
     }
 
-    fn wrong_type(&self, key: &str, value: &DeValue<'_>, place: &Place, wanted: &str, diagnostics: &mut Diagnostics) {
+    fn wrong_type(
+        &self,
+        key: &str,
+        value: &DeValue<'_>,
+        place: &Place,
+        wanted: &str,
+        diagnostics: &mut Diagnostics,
+    ) {
         let problem = format!("{} is {}, not {wanted}", self.full(key), kind(value));
-        diagnostics.error(place, problem, format!("give {} as {wanted}", self.full(key)));
+        diagnostics.error(
+            place,
+            problem,
+            format!("give {} as {wanted}", self.full(key)),
+        );
     }
 
     fn full(&self, key: &str) -> String {
-        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
+        if self.name.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.name)
+        }
     }
 }
 
 /// A whole number, in any base.
-pub fn integer(value: &DeValue<'_>) -> Option<i64> {
+pub(super) fn integer(value: &DeValue<'_>) -> Option<i64> {
     let number = value.as_integer()?;
     i64::from_str_radix(number.as_str(), number.radix()).ok()
 }
 
 /// What a value is, with its article.
-pub fn kind(value: &DeValue<'_>) -> String {
+pub(super) fn kind(value: &DeValue<'_>) -> String {
     match value.type_str() {
         "string" => "text".to_owned(),
         "integer" => "a whole number".to_owned(),

@@ -26,11 +26,11 @@ use crate::vendor::Vendor;
 
 /// A fleet directory whose files are being read.
 #[derive(Debug)]
-pub struct Files<'h> {
+pub(super) struct Files<'h> {
     root: PathBuf,
     hashes: &'h mut Hashes,
     /// Every file whose bytes are served, by SHA-256.
-    pub sources: HashMap<String, SourceFile>,
+    pub(super) sources: HashMap<String, SourceFile>,
 }
 
 /// The SHA-256 of files that have not changed since they were last read: images are large.
@@ -39,53 +39,89 @@ pub struct Hashes(HashMap<PathBuf, (SourceFile, String)>);
 
 impl<'h> Files<'h> {
     /// The files below `root`.
-    pub fn new(root: &Path, hashes: &'h mut Hashes) -> Self {
-        Self { root: root.to_owned(), hashes, sources: HashMap::new() }
-    }
-
-    /// The directory itself.
-    pub fn root(&self) -> &Path {
-        &self.root
+    pub(super) fn new(root: &Path, hashes: &'h mut Hashes) -> Self {
+        Self {
+            root: root.to_owned(),
+            hashes,
+            sources: HashMap::new(),
+        }
     }
 
     /// The text of a file, if it can be read.
-    pub fn text(&self, file: &str, diagnostics: &mut Diagnostics) -> Option<String> {
+    pub(super) fn text(&self, file: &str, diagnostics: &mut Diagnostics) -> Option<String> {
         match fs::read_to_string(self.root.join(file)) {
-            Ok(text) => Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)),
+            Ok(text) => Some(
+                text.strip_prefix('\u{feff}')
+                    .map(str::to_owned)
+                    .unwrap_or(text),
+            ),
             Err(error) => {
                 let remedy = match error.kind() {
                     io::ErrorKind::InvalidData => "save it as UTF-8",
-                    io::ErrorKind::NotFound => "`handset init DIR` writes a directory to start from",
+                    io::ErrorKind::NotFound => {
+                        "`handset init DIR` writes a directory to start from"
+                    }
                     _ => "see that the file can be read",
                 };
-                diagnostics.error(&Place::file(file), format!("cannot be read: {error}"), remedy);
+                diagnostics.error(
+                    &Place::file(file),
+                    format!("cannot be read: {error}"),
+                    remedy,
+                );
                 None
             }
         }
     }
 
     /// The files with this ending in a folder, sorted, relative to the fleet directory.
-    pub fn list(&self, folder: &str, ending: &str, diagnostics: &mut Diagnostics) -> Vec<String> {
+    pub(super) fn list(
+        &self,
+        folder: &str,
+        ending: &str,
+        diagnostics: &mut Diagnostics,
+    ) -> Vec<String> {
         let files = self.walk(folder, diagnostics);
-        files.into_iter().filter(|file| file.ends_with(ending)).collect()
+        files
+            .into_iter()
+            .filter(|file| file.ends_with(ending))
+            .collect()
     }
 
     /// The templates of a folder `templates/`, by `vendor/name`.
-    pub fn templates(&self, folder: &str, diagnostics: &mut Diagnostics) -> BTreeMap<String, TemplateRecord> {
+    pub(super) fn templates(
+        &self,
+        folder: &str,
+        diagnostics: &mut Diagnostics,
+    ) -> BTreeMap<String, TemplateRecord> {
         let mut templates = BTreeMap::new();
         for file in self.walk(folder, diagnostics) {
             let name = below(&file, folder);
-            let Some(vendor) = template_vendor(&file, name, diagnostics) else { continue };
-            let Some(text) = self.text(&file, diagnostics) else { continue };
+            let Some(vendor) = template_vendor(&file, name, diagnostics) else {
+                continue;
+            };
+            let Some(text) = self.text(&file, diagnostics) else {
+                continue;
+            };
             check_template(vendor, &file, name, &text, diagnostics);
             let format = Format::of_text(&text, vendor.text);
-            templates.insert(name.to_owned(), TemplateRecord { format, text, built_in: false });
+            templates.insert(
+                name.to_owned(),
+                TemplateRecord {
+                    format,
+                    text,
+                    built_in: false,
+                },
+            );
         }
         templates
     }
 
     /// The resources of a folder `resources/`, by lower-case path.
-    pub fn resources(&mut self, folder: &str, diagnostics: &mut Diagnostics) -> BTreeMap<String, BlobRecord> {
+    pub(super) fn resources(
+        &mut self,
+        folder: &str,
+        diagnostics: &mut Diagnostics,
+    ) -> BTreeMap<String, BlobRecord> {
         let mut resources = BTreeMap::new();
         for file in self.walk(folder, diagnostics) {
             let path = below(&file, folder).to_ascii_lowercase();
@@ -103,11 +139,12 @@ impl<'h> Files<'h> {
     }
 
     /// The images of `firmware/`, by vendor, version and lower-case name.
-    pub fn firmware(
+    pub(super) fn firmware(
         &mut self,
         diagnostics: &mut Diagnostics,
     ) -> BTreeMap<String, BTreeMap<String, BTreeMap<String, BlobRecord>>> {
-        let mut firmware: BTreeMap<String, BTreeMap<String, BTreeMap<String, BlobRecord>>> = BTreeMap::new();
+        let mut firmware: BTreeMap<String, BTreeMap<String, BTreeMap<String, BlobRecord>>> =
+            BTreeMap::new();
         for file in self.walk("firmware", diagnostics) {
             let parts: Vec<&str> = file.split('/').collect();
             let [_, vendor, version, name] = parts.as_slice() else {
@@ -119,7 +156,9 @@ impl<'h> Files<'h> {
                 report_vendor(&file, vendor, diagnostics);
                 continue;
             }
-            let Some(blob) = self.blob(&file, diagnostics) else { continue };
+            let Some(blob) = self.blob(&file, diagnostics) else {
+                continue;
+            };
             let versions = firmware.entry((*vendor).to_owned()).or_default();
             let names = versions.entry((*version).to_owned()).or_default();
             if names.insert(name.to_ascii_lowercase(), blob).is_some() {
@@ -138,14 +177,22 @@ impl<'h> Files<'h> {
                 Ok(entries) => entries,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => {
-                    diagnostics.error(&Place::file(&folder), format!("cannot be read: {error}"), "");
+                    diagnostics.error(
+                        &Place::file(&folder),
+                        format!("cannot be read: {error}"),
+                        "",
+                    );
                     continue;
                 }
             };
             for entry in entries.flatten() {
                 let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
                     let remedy = "rename it: phones ask for names in UTF-8";
-                    diagnostics.error(&Place::file(&folder), "holds a name that is not UTF-8", remedy);
+                    diagnostics.error(
+                        &Place::file(&folder),
+                        "holds a name that is not UTF-8",
+                        remedy,
+                    );
                     continue;
                 };
                 let path = format!("{folder}/{name}");
@@ -153,7 +200,11 @@ impl<'h> Files<'h> {
                     _ if name.starts_with('.') => {}
                     Ok(metadata) if metadata.is_dir() => folders.push(path),
                     Ok(_) => files.push(path),
-                    Err(error) => diagnostics.error(&Place::file(&path), format!("cannot be read: {error}"), ""),
+                    Err(error) => diagnostics.error(
+                        &Place::file(&path),
+                        format!("cannot be read: {error}"),
+                        "",
+                    ),
                 }
             }
         }
@@ -164,13 +215,24 @@ impl<'h> Files<'h> {
     fn blob(&mut self, file: &str, diagnostics: &mut Diagnostics) -> Option<BlobRecord> {
         match self.hash(file) {
             Ok((source, sha256)) => {
-                let since = source.modified.duration_since(UNIX_EPOCH).unwrap_or_default();
-                let blob = BlobRecord { sha256: sha256.clone(), length: source.length, modified: since.as_secs() };
+                let since = source
+                    .modified
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap_or_default();
+                let blob = BlobRecord {
+                    sha256: sha256.clone(),
+                    length: source.length,
+                    modified: since.as_secs(),
+                };
                 self.sources.insert(sha256, source);
                 Some(blob)
             }
             Err(error) => {
-                diagnostics.error(&Place::file(file), format!("cannot be read: {error}"), "see that the file can be read");
+                diagnostics.error(
+                    &Place::file(file),
+                    format!("cannot be read: {error}"),
+                    "see that the file can be read",
+                );
                 None
             }
         }
@@ -194,9 +256,15 @@ impl<'h> Files<'h> {
             }
         }
         if stamp(&path, &opened)? != source {
-            return Err(io::Error::other("it changes while it is read; it is taken up when it is whole"));
+            return Err(io::Error::other(
+                "it changes while it is read; it is taken up when it is whole",
+            ));
         }
-        let sha256 = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let sha256 = hasher
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>();
         self.hashes.0.insert(path, (source.clone(), sha256.clone()));
         Ok((source, sha256))
     }
@@ -205,15 +273,28 @@ impl<'h> Files<'h> {
 fn stamp(path: &Path, file: &fs::File) -> io::Result<SourceFile> {
     let metadata = file.metadata()?;
     let modified: SystemTime = metadata.modified()?;
-    Ok(SourceFile { path: path.to_owned(), length: metadata.len(), modified })
+    Ok(SourceFile {
+        path: path.to_owned(),
+        length: metadata.len(),
+        modified,
+    })
 }
 
 fn below<'f>(file: &'f str, folder: &str) -> &'f str {
-    file.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')).unwrap_or(file)
+    file.strip_prefix(folder)
+        .and_then(|rest| rest.strip_prefix('/'))
+        .unwrap_or(file)
 }
 
-fn template_vendor(file: &str, name: &str, diagnostics: &mut Diagnostics) -> Option<&'static Vendor> {
-    let folder = name.split_once('/').map(|(folder, _)| folder).unwrap_or_default();
+fn template_vendor(
+    file: &str,
+    name: &str,
+    diagnostics: &mut Diagnostics,
+) -> Option<&'static Vendor> {
+    let folder = name
+        .split_once('/')
+        .map(|(folder, _)| folder)
+        .unwrap_or_default();
     let vendor = Vendor::find(folder);
     if vendor.is_none() {
         report_vendor(file, folder, diagnostics);
@@ -229,26 +310,52 @@ fn report_vendor(file: &str, folder: &str, diagnostics: &mut Diagnostics) {
 
 fn report_twins(file: &str, diagnostics: &mut Diagnostics) {
     let remedy = "rename one: names are matched without regard to case";
-    diagnostics.error(&Place::file(file), "another file has this name but for its case", remedy);
+    diagnostics.error(
+        &Place::file(file),
+        "another file has this name but for its case",
+        remedy,
+    );
 }
 
-fn check_template(vendor: &Vendor, file: &str, name: &str, text: &str, diagnostics: &mut Diagnostics) {
+fn check_template(
+    vendor: &Vendor,
+    file: &str,
+    name: &str,
+    text: &str,
+    diagnostics: &mut Diagnostics,
+) {
     let name = below(name, vendor.name);
     check_name(file, name, diagnostics);
     check_reserved(vendor, file, name, diagnostics);
     for (pattern, mark, reason) in vendor.marked {
-        if is_name(name, pattern) && !text.contains(mark) && !text.contains("{% include") && !text.contains("{% extends") {
+        if is_name(name, pattern)
+            && !text.contains(mark)
+            && !text.contains("{% include")
+            && !text.contains("{% extends")
+        {
             let remedy = format!("rename it, for example to {{mac}}-device.cfg: {reason}");
-            diagnostics.error(&Place::file(file), format!("has the name of a master file, but no {mark}> in it"), remedy);
+            diagnostics.error(
+                &Place::file(file),
+                format!("has the name of a master file, but no {mark}> in it"),
+                remedy,
+            );
         }
     }
 }
 
 fn check_reserved(vendor: &Vendor, file: &str, name: &str, diagnostics: &mut Diagnostics) {
     // A licence or a seed directory of one phone is a resource with that phone's address in its name.
-    for (pattern, reason) in vendor.reserved.iter().filter(|(pattern, _)| is_name(name, pattern)) {
+    for (pattern, reason) in vendor
+        .reserved
+        .iter()
+        .filter(|(pattern, _)| is_name(name, pattern))
+    {
         let remedy = format!("give it another name: {reason}");
-        diagnostics.error(&Place::file(file), format!("{pattern} is a reserved name"), remedy);
+        diagnostics.error(
+            &Place::file(file),
+            format!("{pattern} is a reserved name"),
+            remedy,
+        );
     }
 }
 
@@ -261,5 +368,7 @@ fn check_name(file: &str, name: &str, diagnostics: &mut Diagnostics) {
 
 /// Whether a template's name is this pattern, in whatever folder and case.
 fn is_name(name: &str, pattern: &str) -> bool {
-    name.rsplit('/').next().is_some_and(|name| name.eq_ignore_ascii_case(pattern))
+    name.rsplit('/')
+        .next()
+        .is_some_and(|name| name.eq_ignore_ascii_case(pattern))
 }

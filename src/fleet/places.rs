@@ -19,37 +19,37 @@ use crate::vendor::Vendor;
 
 /// `handset.toml`.
 #[derive(Debug, Default)]
-pub struct DeploymentFile {
+pub(super) struct DeploymentFile {
     /// Its settings and pins.
-    pub layer: Layer,
+    pub(super) layer: Layer,
     /// Its bounds on uploads.
-    pub uploads: Uploads,
+    pub(super) uploads: Uploads,
 }
 
 /// `sites/NAME.toml`.
 #[derive(Debug)]
-pub struct Site {
+pub(super) struct Site {
     /// From the file's name.
-    pub name: String,
+    pub(super) name: String,
     /// The file.
-    pub place: Place,
+    pub(super) place: Place,
     /// Its tenant.
-    pub tenant: Option<String>,
+    pub(super) tenant: Option<String>,
     /// Who may read.
-    pub access: Access,
+    pub(super) access: Access,
     /// Scheme and host, without a trailing slash.
-    pub public_url: Option<String>,
+    pub(super) public_url: Option<String>,
     /// Lower-case host names.
-    pub hosts: Vec<(String, Place)>,
+    pub(super) hosts: Vec<(String, Place)>,
     /// Settings and pins.
-    pub layer: Layer,
+    pub(super) layer: Layer,
     /// Bounds on uploads.
-    pub uploads: Uploads,
+    pub(super) uploads: Uploads,
 }
 
 /// Bounds on uploads, as far as a file gives them.
 #[derive(Clone, Debug, Default)]
-pub struct Uploads {
+pub(super) struct Uploads {
     largest: Option<u64>,
     versions: Option<u64>,
     bytes: Option<u64>,
@@ -57,9 +57,12 @@ pub struct Uploads {
 
 impl Uploads {
     /// The bounds of a site whose own file says `nearer`.
-    pub fn over(&self, nearer: &Self) -> UploadLimits {
+    pub(super) fn over(&self, nearer: &Self) -> UploadLimits {
         let default = UploadLimits::default();
-        let versions = nearer.versions.or(self.versions).and_then(|versions| usize::try_from(versions).ok());
+        let versions = nearer
+            .versions
+            .or(self.versions)
+            .and_then(|versions| usize::try_from(versions).ok());
         UploadLimits {
             largest: nearer.largest.or(self.largest).unwrap_or(default.largest),
             versions: versions.unwrap_or(default.versions),
@@ -69,20 +72,27 @@ impl Uploads {
 }
 
 /// Reads `handset.toml`.
-pub fn deployment(files: &Files<'_>, diagnostics: &mut Diagnostics) -> DeploymentFile {
+pub(super) fn deployment(files: &Files<'_>, diagnostics: &mut Diagnostics) -> DeploymentFile {
     let mut deployment = DeploymentFile::default();
-    read(files, "handset.toml", diagnostics, |section, diagnostics| {
-        deployment.layer = layer(section, diagnostics);
-        deployment.uploads = uploads(section, diagnostics);
-    });
+    read(
+        files,
+        "handset.toml",
+        diagnostics,
+        |section, diagnostics| {
+            deployment.layer = layer(section, diagnostics);
+            deployment.uploads = uploads(section, diagnostics);
+        },
+    );
     deployment
 }
 
 /// Reads `tenants/*.toml`.
-pub fn tenants(files: &Files<'_>, diagnostics: &mut Diagnostics) -> BTreeMap<String, Layer> {
+pub(super) fn tenants(files: &Files<'_>, diagnostics: &mut Diagnostics) -> BTreeMap<String, Layer> {
     let mut tenants = BTreeMap::new();
     for file in files.list("tenants", ".toml", diagnostics) {
-        let Some(name) = place_name(&file, diagnostics) else { continue };
+        let Some(name) = place_name(&file, diagnostics) else {
+            continue;
+        };
         read(files, &file, diagnostics, |section, diagnostics| {
             tenants.insert(name, layer(section, diagnostics));
         });
@@ -91,11 +101,21 @@ pub fn tenants(files: &Files<'_>, diagnostics: &mut Diagnostics) -> BTreeMap<Str
 }
 
 /// Reads `sites/*.toml`.
-pub fn sites(files: &Files<'_>, tenants: &BTreeMap<String, Layer>, diagnostics: &mut Diagnostics) -> Vec<Site> {
+pub(super) fn sites(
+    files: &Files<'_>,
+    tenants: &BTreeMap<String, Layer>,
+    diagnostics: &mut Diagnostics,
+) -> Vec<Site> {
     let mut sites = Vec::new();
     let direct = |file: &String| file.matches('/').count() == 1;
-    for file in files.list("sites", ".toml", diagnostics).into_iter().filter(direct) {
-        let Some(name) = place_name(&file, diagnostics) else { continue };
+    for file in files
+        .list("sites", ".toml", diagnostics)
+        .into_iter()
+        .filter(direct)
+    {
+        let Some(name) = place_name(&file, diagnostics) else {
+            continue;
+        };
         read(files, &file, diagnostics, |section, diagnostics| {
             sites.extend(site(name, &file, section, tenants, diagnostics));
         });
@@ -108,7 +128,10 @@ pub fn sites(files: &Files<'_>, tenants: &BTreeMap<String, Layer>, diagnostics: 
 }
 
 /// Reads `models/*.toml`.
-pub fn models(files: &Files<'_>, diagnostics: &mut Diagnostics) -> BTreeMap<String, ModelRecord> {
+pub(super) fn models(
+    files: &Files<'_>,
+    diagnostics: &mut Diagnostics,
+) -> BTreeMap<String, ModelRecord> {
     let mut models = BTreeMap::new();
     for file in files.list("models", ".toml", diagnostics) {
         read(files, &file, diagnostics, |section, diagnostics| {
@@ -116,7 +139,11 @@ pub fn models(files: &Files<'_>, diagnostics: &mut Diagnostics) -> BTreeMap<Stri
                 && models.insert(name.clone(), record).is_some()
             {
                 let remedy = "keep one file a model";
-                diagnostics.error(&section.place(), format!("model {name:?} has another file"), remedy);
+                diagnostics.error(
+                    &section.place(),
+                    format!("model {name:?} has another file"),
+                    remedy,
+                );
             }
         });
     }
@@ -145,14 +172,20 @@ fn site(
     if let Some((tenant, place)) = &tenant
         && !tenants.contains_key(tenant)
     {
-        let remedy = format!("add tenants/{tenant}.toml, or: {}", suggest(tenant, tenants.keys().map(String::as_str)));
+        let remedy = format!(
+            "add tenants/{tenant}.toml, or: {}",
+            suggest(tenant, tenants.keys().map(String::as_str))
+        );
         diagnostics.error(place, format!("unknown tenant {tenant:?}"), remedy);
     }
     let access = access(section, diagnostics);
     let public_url = section.text("public_url", diagnostics);
     let public_url = public_url.and_then(|(url, place)| check_url(&url, &place, diagnostics));
     let hosts = section.texts("hosts", diagnostics);
-    let hosts = hosts.into_iter().filter_map(|(host, place)| check_host(&host, place, diagnostics)).collect();
+    let hosts = hosts
+        .into_iter()
+        .filter_map(|(host, place)| check_host(&host, place, diagnostics))
+        .collect();
     Some(Site {
         name,
         place: Place::file(file),
@@ -179,7 +212,8 @@ fn check_url(url: &str, place: &Place, diagnostics: &mut Diagnostics) -> Option<
     let clean = url.trim_end_matches('/');
     let parsed: Option<http::Uri> = clean.parse().ok();
     let good = parsed.is_some_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.host().is_some_and(|host| !host.is_empty())
             && uri.query().is_none()
     });
     if !good || clean.contains('@') {
@@ -191,9 +225,16 @@ fn check_url(url: &str, place: &Place, diagnostics: &mut Diagnostics) -> Option<
 }
 
 fn check_host(host: &str, place: Place, diagnostics: &mut Diagnostics) -> Option<(String, Place)> {
-    let good = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte));
+    let good = !host.is_empty()
+        && host
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte));
     if !good || host.contains("//") {
-        diagnostics.error(&place, format!("{host:?} is no host name"), "give the name alone, without scheme, port or path");
+        diagnostics.error(
+            &place,
+            format!("{host:?} is no host name"),
+            "give the name alone, without scheme, port or path",
+        );
         return None;
     }
     Some((host.trim_end_matches('.').to_ascii_lowercase(), place))
@@ -207,15 +248,22 @@ fn layer(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Layer {
     if let Some(pins) = section.table("firmware", diagnostics) {
         for (name, (value, place)) in pins.entries() {
             let known = Vendor::find(name).map(|vendor| vendor.name.to_owned());
-            let key = known.or_else(|| vendor::find_model(name).map(|(_, model)| model.name.to_owned()));
+            let key =
+                known.or_else(|| vendor::find_model(name).map(|(_, model)| model.name.to_owned()));
             match value.as_str() {
                 // A model of the operator's own is checked with its devices.
                 Some(version) => {
-                    layer.firmware.insert(key.unwrap_or_else(|| name.to_owned()), version.to_owned());
+                    layer
+                        .firmware
+                        .insert(key.unwrap_or_else(|| name.to_owned()), version.to_owned());
                 }
                 None => {
                     let remedy = "give the name of a folder in firmware/<vendor>/, in quotes";
-                    diagnostics.error(&place, format!("the version of {name:?} is not text"), remedy);
+                    diagnostics.error(
+                        &place,
+                        format!("the version of {name:?} is not text"),
+                        remedy,
+                    );
                 }
             }
         }
@@ -224,7 +272,9 @@ fn layer(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Layer {
 }
 
 fn uploads(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Uploads {
-    let Some(table) = section.table("uploads", diagnostics) else { return Uploads::default() };
+    let Some(table) = section.table("uploads", diagnostics) else {
+        return Uploads::default();
+    };
     let uploads = Uploads {
         largest: table.number("largest", diagnostics),
         versions: table.number("versions", diagnostics),
@@ -234,10 +284,19 @@ fn uploads(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Uploads 
     uploads
 }
 
-fn model(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Option<(String, ModelRecord)> {
-    let (name, _) = section.required("model", "say which model, such as `model = \"VVX 400\"`", diagnostics)?;
+fn model(
+    section: &Section<'_, '_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<(String, ModelRecord)> {
+    let (name, _) = section.required(
+        "model",
+        "say which model, such as `model = \"VVX 400\"`",
+        diagnostics,
+    )?;
     let known = vendor::find_model(&name);
-    let mut record = known.map(|(vendor, model)| of_table(vendor, model)).unwrap_or_default();
+    let mut record = known
+        .map(|(vendor, model)| of_table(vendor, model))
+        .unwrap_or_default();
     let fields = [
         ("vendor", &mut record.vendor),
         ("user_agent", &mut record.user_agent),
@@ -257,12 +316,21 @@ fn model(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Option<(St
     }
     if Vendor::find(&record.vendor).is_none() {
         let vendors = ALL.iter().map(|vendor| vendor.name);
-        let problem = format!("model {name:?} is in no vendor's table, and its vendor is {:?}", record.vendor);
-        let remedy = format!("spell it as its maker does, or say its vendor: {}", suggest(&record.vendor, vendors));
+        let problem = format!(
+            "model {name:?} is in no vendor's table, and its vendor is {:?}",
+            record.vendor
+        );
+        let remedy = format!(
+            "spell it as its maker does, or say its vendor: {}",
+            suggest(&record.vendor, vendors)
+        );
         diagnostics.error(&vendor_place, problem, remedy);
         return None;
     }
-    Some((known.map_or(name, |(_, model)| model.name.to_owned()), record))
+    Some((
+        known.map_or(name, |(_, model)| model.name.to_owned()),
+        record,
+    ))
 }
 
 fn of_table(vendor: &Vendor, model: &vendor::Model) -> ModelRecord {
@@ -278,14 +346,24 @@ fn of_table(vendor: &Vendor, model: &vendor::Model) -> ModelRecord {
 
 /// A tenant's or site's name is that of its file; it stands in addresses.
 fn place_name(file: &str, diagnostics: &mut Diagnostics) -> Option<String> {
-    let name = file.rsplit('/').next().and_then(|name| name.strip_suffix(".toml")).unwrap_or_default();
+    let name = file
+        .rsplit('/')
+        .next()
+        .and_then(|name| name.strip_suffix(".toml"))
+        .unwrap_or_default();
     let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let good = name.len() <= 63
         && name.bytes().next().is_some_and(letters)
-        && name.bytes().all(|byte| letters(byte) || matches!(byte, b'-' | b'_'));
+        && name
+            .bytes()
+            .all(|byte| letters(byte) || matches!(byte, b'-' | b'_'));
     if !good {
         let remedy = "name it with lower-case letters, digits, - and _, at most 63, the first a letter or digit";
-        diagnostics.error(&Place::file(file), format!("{name:?} cannot stand in an address"), remedy);
+        diagnostics.error(
+            &Place::file(file),
+            format!("{name:?} cannot stand in an address"),
+            remedy,
+        );
     }
     good.then(|| name.to_owned())
 }

@@ -8,7 +8,10 @@ use std::path::Path;
 pub fn write(directory: &Path) -> io::Result<()> {
     fs::create_dir_all(directory)?;
     if fs::read_dir(directory)?.next().is_some() {
-        let problem = format!("{} is not empty; give a directory that is, or a new one", directory.display());
+        let problem = format!(
+            "{} is not empty; give a directory that is, or a new one",
+            directory.display()
+        );
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, problem));
     }
     for (name, text) in FILES {
@@ -22,11 +25,17 @@ pub fn write(directory: &Path) -> io::Result<()> {
 }
 
 const FILES: &[(&str, &str)] = &[
-    (".gitignore", "# What Handset itself writes: uploads, last contacts.\n/state/\n"),
+    (
+        ".gitignore",
+        "# What Handset itself writes: uploads, last contacts.\n/state/\n",
+    ),
     ("handset.toml", include_str!("starter/handset.toml")),
     ("sites/lab.toml", include_str!("starter/lab.toml")),
     ("devices/lab.csv", include_str!("starter/lab.csv")),
-    ("templates/README", "Templates that replace or join the built-in ones lie in polycom/, audiocodes/ and panasonic/.\n"),
+    (
+        "templates/README",
+        "Templates that replace or join the built-in ones lie in polycom/, audiocodes/ and panasonic/.\n",
+    ),
 ];
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use crate::vendor::Format;
 use crate::vendor::Vendor;
 
 /// Reads a `[settings]` table.
-pub fn read(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Settings {
+pub(super) fn read(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Settings {
     let mut read = Settings::new();
     for (name, (value, place)) in section.entries() {
         let Some(setting) = settings::find(SETTINGS, name) else {
@@ -35,7 +35,9 @@ pub fn read(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Setting
         let value = match setting.kind {
             Kind::Keys => list(section, name, KEY_FIELDS, diagnostics),
             Kind::Lines => list(section, name, LINE_FIELDS, diagnostics),
-            Kind::Parameters => section.table(name, diagnostics).map(|table| parameters(&table, diagnostics)),
+            Kind::Parameters => section
+                .table(name, diagnostics)
+                .map(|table| parameters(&table, diagnostics)),
             _ => scalar(setting, (value, place.clone()), diagnostics),
         };
         if let Some(value) = value {
@@ -47,31 +49,48 @@ pub fn read(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Setting
 }
 
 /// A layer that gives an offset but no zone says that there is no daylight saving.
-pub fn complete(read: &mut Settings) {
+pub(super) fn complete(read: &mut Settings) {
     if read.contains_key("time_offset") && !read.contains_key("time_zone") {
         read.insert("daylight".to_owned(), Json::Null);
     }
 }
 
 /// Enters a setting given as the text of a cell: `sip_port`, `line1.user`, `parameters.polycom.name`.
-pub fn enter_cell(read: &mut Settings, name: &str, text: &str, place: &Place, diagnostics: &mut Diagnostics) {
+pub(super) fn enter_cell(
+    read: &mut Settings,
+    name: &str,
+    text: &str,
+    place: &Place,
+    diagnostics: &mut Diagnostics,
+) {
     if let Some((list, number, field)) = numbered(name) {
-        let fields = if list == "lines" { LINE_FIELDS } else { KEY_FIELDS };
+        let fields = if list == "lines" {
+            LINE_FIELDS
+        } else {
+            KEY_FIELDS
+        };
         match settings::find(fields, field) {
             Some(setting) => {
-                let Some(value) = parse_cell(setting, text, place, diagnostics) else { return };
+                let Some(value) = parse_cell(setting, text, place, diagnostics) else {
+                    return;
+                };
                 item(read, list, number).insert(field.to_owned(), value);
             }
             None => report_unknown("field", field, fields, place, diagnostics),
         }
         return;
     }
-    if let Some((vendor, parameter)) = name.strip_prefix("parameters.").and_then(|rest| rest.split_once('.')) {
+    if let Some((vendor, parameter)) = name
+        .strip_prefix("parameters.")
+        .and_then(|rest| rest.split_once('.'))
+    {
         check_parameter(vendor, parameter, place, diagnostics);
         let table = read.entry("parameters").or_insert_with(|| json!({}));
         if let Some(parameters) = table.as_object_mut() {
             let parameters = parameters.entry(vendor).or_insert_with(|| json!({}));
-            parameters.as_object_mut().map(|names| names.insert(parameter.to_owned(), Json::from(text)));
+            parameters
+                .as_object_mut()
+                .map(|names| names.insert(parameter.to_owned(), Json::from(text)));
         }
         return;
     }
@@ -86,11 +105,21 @@ pub fn enter_cell(read: &mut Settings, name: &str, text: &str, place: &Place, di
 }
 
 /// Whether a column of a device table names a setting.
-pub fn is_column(name: &str) -> bool {
+pub(super) fn is_column(name: &str) -> bool {
     let numbered = numbered(name).is_some_and(|(list, _, field)| {
-        settings::find(if list == "lines" { LINE_FIELDS } else { KEY_FIELDS }, field).is_some()
+        settings::find(
+            if list == "lines" {
+                LINE_FIELDS
+            } else {
+                KEY_FIELDS
+            },
+            field,
+        )
+        .is_some()
     });
-    let parameter = name.strip_prefix("parameters.").and_then(|rest| rest.split_once('.'));
+    let parameter = name
+        .strip_prefix("parameters.")
+        .and_then(|rest| rest.split_once('.'));
     let parameter = parameter.is_some_and(|(vendor, _)| Vendor::find(vendor).is_some());
     let scalar = settings::find(SETTINGS, name).is_some_and(|setting| {
         !matches!(setting.kind, Kind::Keys | Kind::Lines | Kind::Parameters)
@@ -99,7 +128,7 @@ pub fn is_column(name: &str) -> bool {
 }
 
 /// The columns that a device table may have, for a message.
-pub fn columns() -> impl Iterator<Item = &'static str> + Clone {
+pub(super) fn columns() -> impl Iterator<Item = &'static str> + Clone {
     SETTINGS.iter().map(|setting| setting.name)
 }
 
@@ -118,7 +147,9 @@ fn item<'r>(read: &'r mut Settings, list: &str, number: usize) -> &'r mut Settin
     if !list.is_array() {
         *list = json!([]);
     }
-    let Json::Array(items) = list else { unreachable!("made an array above") };
+    let Json::Array(items) = list else {
+        unreachable!("made an array above")
+    };
     while items.len() < number {
         items.push(json!({}));
     }
@@ -129,7 +160,13 @@ fn item<'r>(read: &'r mut Settings, list: &str, number: usize) -> &'r mut Settin
 }
 
 /// A time zone brings its offset and its daylight saving along.
-fn enter(read: &mut Settings, setting: &Setting, value: Json, place: &Place, diagnostics: &mut Diagnostics) {
+fn enter(
+    read: &mut Settings,
+    setting: &Setting,
+    value: Json,
+    place: &Place,
+    diagnostics: &mut Diagnostics,
+) {
     if let (Kind::Zone, Some(name)) = (setting.kind, value.as_str()) {
         let Some(zone) = time_zone::find(name).or_else(|| time_zone::parse(name).ok()) else {
             let remedy = match time_zone::nearest(name) {
@@ -140,10 +177,9 @@ fn enter(read: &mut Settings, setting: &Setting, value: Json, place: &Place, dia
             return;
         };
         // An offset of the same layer overrules the zone's, whichever is written first.
-        read.entry("time_offset").or_insert_with(|| Json::from(zone.standard_offset));
-        let change = |change: &time_zone::Change| {
-            json!({"month": change.month, "week": change.week, "weekday": change.weekday, "seconds": change.seconds})
-        };
+        read.entry("time_offset")
+            .or_insert_with(|| Json::from(zone.standard_offset));
+        let change = |change: &time_zone::Change| json!({"month": change.month, "week": change.week, "weekday": change.weekday, "seconds": change.seconds});
         let daylight = zone.daylight.map_or(Json::Null, |daylight| {
             let save = daylight.offset - zone.standard_offset;
             json!({"save": save, "start": change(&daylight.start), "end": change(&daylight.end)})
@@ -165,7 +201,8 @@ fn list(
         for (field, (value, place)) in table.entries() {
             match settings::find(fields, field) {
                 Some(setting) => {
-                    scalar(setting, (value, place), diagnostics).map(|value| item.insert(field.to_owned(), value));
+                    scalar(setting, (value, place), diagnostics)
+                        .map(|value| item.insert(field.to_owned(), value));
                 }
                 None => report_unknown("field", field, fields, &place, diagnostics),
             }
@@ -180,12 +217,20 @@ fn parameters(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Json 
     for (vendor, (value, place)) in section.entries() {
         if Vendor::find(vendor).is_none() {
             let known = ALL.iter().map(|vendor| vendor.name);
-            diagnostics.error(&place, format!("unknown vendor {vendor:?}"), suggest(vendor, known));
+            diagnostics.error(
+                &place,
+                format!("unknown vendor {vendor:?}"),
+                suggest(vendor, known),
+            );
             continue;
         }
         let Some(table) = section.section(&format!("parameters.{vendor}"), value, &place) else {
             let problem = format!("parameters.{vendor} is {}, not a table", kind(value));
-            diagnostics.error(&place, problem, "write [settings.parameters.VENDOR] and lines of \"name\" = \"text\"");
+            diagnostics.error(
+                &place,
+                problem,
+                "write [settings.parameters.VENDOR] and lines of \"name\" = \"text\"",
+            );
             continue;
         };
         let mut names = Settings::new();
@@ -211,7 +256,10 @@ fn check_parameter(vendor: &str, name: &str, place: &Place, diagnostics: &mut Di
         Some(Format::Xml) => c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'),
         _ => !c.is_control() && !matches!(c, '=' | '"' | '<' | '>' | '&'),
     };
-    let first = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+    let first = name
+        .chars()
+        .next()
+        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
     if !first || !name.chars().all(letter) {
         let remedy = "write the name as the vendor's manual does";
         diagnostics.error(place, format!("{name:?} is no parameter's name"), remedy);
@@ -225,13 +273,20 @@ fn parameter_text(value: &DeValue<'_>) -> Option<String> {
     text.or_else(number).or_else(boolean)
 }
 
-fn scalar(setting: &Setting, (value, place): Found<'_, '_>, diagnostics: &mut Diagnostics) -> Option<Json> {
+fn scalar(
+    setting: &Setting,
+    (value, place): Found<'_, '_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Json> {
     let converted = match setting.kind {
         Kind::Boolean => value.as_bool().map(Json::from),
-        Kind::Integer(least, most) => {
-            integer(value).filter(|number| (least..=most).contains(number)).map(Json::from)
-        }
-        Kind::Choice(words) => value.as_str().filter(|word| words.contains(word)).map(Json::from),
+        Kind::Integer(least, most) => integer(value)
+            .filter(|number| (least..=most).contains(number))
+            .map(Json::from),
+        Kind::Choice(words) => value
+            .as_str()
+            .filter(|word| words.contains(word))
+            .map(Json::from),
         Kind::Text | Kind::Zone => value.as_str().map(Json::from),
         Kind::Keys | Kind::Lines | Kind::Parameters => None,
     };
@@ -245,16 +300,23 @@ fn scalar(setting: &Setting, (value, place): Found<'_, '_>, diagnostics: &mut Di
     converted
 }
 
-fn parse_cell(setting: &Setting, text: &str, place: &Place, diagnostics: &mut Diagnostics) -> Option<Json> {
+fn parse_cell(
+    setting: &Setting,
+    text: &str,
+    place: &Place,
+    diagnostics: &mut Diagnostics,
+) -> Option<Json> {
     let converted = match setting.kind {
         Kind::Boolean => match text {
             "true" | "yes" | "1" => Some(Json::from(true)),
             "false" | "no" | "0" => Some(Json::from(false)),
             _ => None,
         },
-        Kind::Integer(least, most) => {
-            text.parse().ok().filter(|number| (least..=most).contains(number)).map(Json::from)
-        }
+        Kind::Integer(least, most) => text
+            .parse()
+            .ok()
+            .filter(|number| (least..=most).contains(number))
+            .map(Json::from),
         Kind::Choice(words) => words.contains(&text).then(|| Json::from(text)),
         Kind::Text | Kind::Zone => Some(Json::from(text)),
         Kind::Keys | Kind::Lines | Kind::Parameters => None,
@@ -278,7 +340,13 @@ fn wrong(setting: &Setting, given: &str, place: &Place, diagnostics: &mut Diagno
     diagnostics.error(place, problem, format!("{} Give {wanted}.", setting.help));
 }
 
-fn report_unknown(what: &str, name: &str, known: &'static [Setting], place: &Place, diagnostics: &mut Diagnostics) {
+fn report_unknown(
+    what: &str,
+    name: &str,
+    known: &'static [Setting],
+    place: &Place,
+    diagnostics: &mut Diagnostics,
+) {
     let names = known.iter().map(|setting| setting.name);
     let remedy = match nearest(name, names.clone()) {
         Some(nearest) => format!("did you mean {nearest:?}?"),

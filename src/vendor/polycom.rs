@@ -71,6 +71,18 @@ pub const POLYCOM: Vendor = Vendor {
             "the phone uploads its overrides under this name",
         ),
     ],
+    marked: &[
+        (
+            "000000000000.cfg",
+            "<APPLICATION",
+            "the phone takes it for its master file",
+        ),
+        (
+            "{mac}.cfg",
+            "<APPLICATION",
+            "the phone takes it for its master file",
+        ),
+    ],
 };
 
 /// Names and part numbers: the administrator's guides and the article's table. The version of an image
