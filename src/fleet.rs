@@ -10,6 +10,7 @@ pub mod diagnostic;
 mod document;
 mod files;
 mod places;
+pub mod preview;
 pub mod starter;
 pub mod time_zone;
 mod values;

@@ -244,8 +244,12 @@ impl Release {
             .max_by_key(|model| model.user_agent.len())
     }
 
-    /// The model whose firmware image has this name.
-    pub fn model_by_image<'r>(&'r self, vendor: &'static Vendor, image: &str) -> Option<Model<'r>> {
+    /// The model whose firmware image has this name, and the version that the name tells, if it does.
+    pub fn model_by_image<'r>(
+        &'r self,
+        vendor: &'static Vendor,
+        image: &str,
+    ) -> Option<(Model<'r>, Option<String>)> {
         let own = self
             .record
             .models
@@ -256,8 +260,15 @@ impl Release {
             .models
             .iter()
             .map(|model| Model::of_table(vendor, model));
-        own.chain(table)
-            .find(|model| model.image.eq_ignore_ascii_case(image))
+        own.chain(table).find_map(|model| {
+            let version = match model.image.split_once("{version}") {
+                None => image.eq_ignore_ascii_case(model.image).then_some(None)?,
+                Some((before, after)) => {
+                    Some(image.strip_prefix(before)?.strip_suffix(after)?.to_owned())
+                }
+            };
+            (!model.image.is_empty()).then_some((model, version))
+        })
     }
 
     /// What is known of an image.
@@ -377,7 +388,7 @@ fn has_table_rule(vendor: &Vendor, file: &str) -> bool {
         .iter()
         .flat_map(|rule| rule.sources)
         .any(|source| match source {
-            Source::Template(name) => {
+            Source::Template(name) | Source::SettingTemplate(name, _) => {
                 *name == file
                     || vendor
                         .models

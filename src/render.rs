@@ -105,6 +105,7 @@ impl std::error::Error for RenderError {}
 
 impl RenderError {
     fn of_template(name: &str, error: &minijinja::Error) -> Self {
+        let error = innermost(error);
         let name = error.name().unwrap_or(name);
         let problem = match error.kind() {
             ErrorKind::UndefinedError => undefined_problem(error),
@@ -292,6 +293,14 @@ fn finish(name: &str, format: Format, text: String) -> Result<String, RenderErro
             Err(RenderError::of_output(name, Some(index + 1), problem))
         }
     }
+}
+
+/// What went wrong in an included part is the source of what went wrong where it is included.
+fn innermost(error: &minijinja::Error) -> &minijinja::Error {
+    let source = std::error::Error::source(error);
+    source
+        .and_then(|source| source.downcast_ref())
+        .map_or(error, innermost)
 }
 
 fn undefined_problem(error: &minijinja::Error) -> String {

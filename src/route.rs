@@ -21,6 +21,7 @@ use crate::settings::LayerName;
 use crate::site::Deployment;
 use crate::site::SiteRecord;
 use crate::user_agent::UserAgent;
+use crate::variables::is_set;
 use crate::variables::pinned_version;
 use crate::vendor::FileKind;
 use crate::vendor::Source;
@@ -139,7 +140,7 @@ pub fn locate(
     while let Some(below) = rest.below(&site) {
         rest = below;
     }
-    Some((site, rest))
+    Some((site, rest.collapsed()))
 }
 
 /// A Host header without its port, in lower case.
@@ -438,6 +439,12 @@ impl<'a> Asked<'a> {
                     .ok_or("no resource has this name")?;
                 Ok(content(blob, format!("resources/{path}"), explanation))
             }
+            Source::SettingTemplate(name, setting) => {
+                let set = is_set(self.site, self.release, setting);
+                set.then_some(())
+                    .ok_or_else(|| format!("the site has no setting {setting}"))?;
+                self.template(name, rule, captures, model, explanation)
+            }
             Source::Template(name) => self.template(name, rule, captures, model, explanation),
             Source::Upload => self.upload(rule, captures, explanation),
         }
@@ -451,23 +458,24 @@ impl<'a> Asked<'a> {
         explanation: &mut Explanation,
     ) -> Result<Route<'a>, String> {
         let vendor = rule.vendor.ok_or("no vendor")?;
-        let model = self.release.model_by_image(vendor, file);
+        let (model, named) = self.release.model_by_image(vendor, file).unzip();
         if let Some(model) = &model {
             explanation.model = Some(model.name.to_owned());
+            explanation.scope = Some(Scope::Model);
         }
+        let named = named.flatten();
         let pinned = || pinned_version(self.site, self.release, vendor, model.as_ref(), None);
-        let (version, why) = match captures.version {
-            Some(version) => (version, "the version in the path".to_owned()),
-            None => match pinned() {
+        let (version, why) = match (captures.version, named.as_deref()) {
+            (Some(version), _) => (version, "the version in the path".to_owned()),
+            (None, Some(version)) => (version, "the version in the name".to_owned()),
+            (None, None) => match pinned() {
                 Some((version, layer)) => (
                     version,
                     format!("the version that the {} pins", layer.word()),
                 ),
                 None => {
-                    return Err(format!(
-                        "the site pins no firmware version for {} (setting firmware)",
-                        vendor.name
-                    ));
+                    let problem = "the site pins no firmware version for";
+                    return Err(format!("{problem} {} (table firmware)", vendor.name));
                 }
             },
         };

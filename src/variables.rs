@@ -173,6 +173,19 @@ pub fn pinned_version<'a>(
         .find_map(|(name, version)| Some((version?.as_str(), name)))
 }
 
+/// Whether a shared file of the site sees this setting.
+pub fn is_set(site: &SiteRecord, release: &Release, name: &str) -> bool {
+    let layers = [
+        &site.layer,
+        &release.record.tenant,
+        &release.record.deployment,
+    ];
+    let nearest = layers
+        .into_iter()
+        .find_map(|layer| layer.settings.get(name));
+    nearest.is_some_and(|value| !value.is_null())
+}
+
 type Merged = BTreeMap<String, (Json, LayerName)>;
 
 /// The settings of all layers from `farthest` in, as far as the file may see them.
@@ -347,7 +360,7 @@ fn model_value(model: &Model<'_>) -> minijinja::Value {
     if !model.first_line.is_empty() {
         values.insert("first_line", minijinja::Value::from(model.first_line));
     }
-    minijinja::Value::from_iter(values)
+    map(values)
 }
 
 fn firmware(subject: &Subject<'_>, model: &Model<'_>) -> Option<minijinja::Value> {
@@ -368,7 +381,14 @@ fn firmware(subject: &Subject<'_>, model: &Model<'_>) -> Option<minijinja::Value
         ));
     }
     values.push(("file", minijinja::Value::from(file)));
-    Some(minijinja::Value::from_iter(values))
+    Some(map(values))
+}
+
+fn map<'n>(values: impl IntoIterator<Item = (&'n str, minijinja::Value)>) -> minijinja::Value {
+    let values = values
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value));
+    minijinja::Value::from(values.collect::<BTreeMap<_, _>>())
 }
 
 fn collect_texts(value: &minijinja::Value, path: &str, visit: &mut impl FnMut(&str, &str)) {

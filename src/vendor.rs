@@ -110,6 +110,8 @@ pub enum Source<Name = &'static str> {
     PinnedTemplate(Name),
     /// A file of the resources, by the request's path.
     Resource,
+    /// A template that exists only where the site has this setting.
+    SettingTemplate(Name, Name),
     /// A template, by its name below the vendor's folder.
     Template(Name),
     /// What the device itself uploaded; the rule then accepts uploads.
@@ -124,6 +126,9 @@ impl<Name: Copy> Source<Name> {
             Self::NamedResource(path) => Source::NamedResource(name(*path)),
             Self::PinnedTemplate(file) => Source::PinnedTemplate(name(*file)),
             Self::Resource => Source::Resource,
+            Self::SettingTemplate(file, setting) => {
+                Source::SettingTemplate(name(*file), name(*setting))
+            }
             Self::Template(file) => Source::Template(name(*file)),
             Self::Upload => Source::Upload,
         }

@@ -75,7 +75,10 @@ mod tests {
         let mut asked = Vec::new();
         for vendor in vendor::ALL {
             for source in vendor.rules.iter().flat_map(|rule| rule.sources) {
-                if let Source::Template(name) | Source::PinnedTemplate(name) = source {
+                if let Source::Template(name)
+                | Source::PinnedTemplate(name)
+                | Source::SettingTemplate(name, _) = source
+                {
                     let families = vendor
                         .models
                         .iter()

@@ -16,6 +16,7 @@ use crate::render::RenderError;
 use crate::site::SiteRecord;
 use crate::variables::Subject;
 use crate::variables::Variables;
+use crate::variables::is_set;
 use crate::vendor::Format;
 use crate::vendor::Source;
 use crate::vendor::Vendor;
@@ -79,7 +80,7 @@ impl Checker<'_> {
             .get(&mac)
             .map(|(_, place)| place.clone())
             .unwrap_or_default();
-        let templates = templates(release, &model, |rule, pinned| {
+        let templates = templates(site, release, &model, |rule, pinned| {
             rule.is_device() && (!pinned || settings.firmware.is_some())
         });
         for template in templates {
@@ -92,7 +93,7 @@ impl Checker<'_> {
         let place = Place::file(format!("sites/{}.toml", site.name));
         for (wide, of_model) in [(false, true), (true, false)] {
             let rules = |rule: &Rule, _| !rule.is_device() && rule.pattern.has_model() == of_model;
-            for template in templates(release, model, rules) {
+            for template in templates(site, release, model, rules) {
                 let of = (!wide).then(|| model.clone());
                 let mut subject = subject(site, release, of, None);
                 subject.vendor = Vendor::find(model.vendor);
@@ -173,6 +174,7 @@ fn subject<'a>(
 
 /// The templates that rules of the model's vendor render, each once.
 fn templates(
+    site: &SiteRecord,
     release: &Release,
     model: &Model<'_>,
     wanted: impl Fn(&Rule, bool) -> bool,
@@ -186,6 +188,9 @@ fn templates(
         for source in &rule.sources {
             let (name, pinned) = match source {
                 Source::PinnedTemplate(name) => (name, true),
+                Source::SettingTemplate(name, setting) if is_set(site, release, setting) => {
+                    (name, false)
+                }
                 Source::Template(name) => (name, false),
                 _ => continue,
             };

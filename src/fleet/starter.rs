@@ -32,10 +32,6 @@ const FILES: &[(&str, &str)] = &[
     ("handset.toml", include_str!("starter/handset.toml")),
     ("sites/lab.toml", include_str!("starter/lab.toml")),
     ("devices/lab.csv", include_str!("starter/lab.csv")),
-    (
-        "templates/README",
-        "Templates that replace or join the built-in ones lie in polycom/, audiocodes/ and panasonic/.\n",
-    ),
 ];
 
 #[cfg(test)]

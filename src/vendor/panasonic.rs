@@ -72,7 +72,7 @@ const RULES: &[FileRule] = &[
     rule("ConfigCommon.cfg",        Configuration,       &[Template("{family}/ConfigCommon.cfg")], false),
     rule("ut/ConfigCommon.cfg",     Configuration,       &[Template("ut/ConfigCommon.cfg")], false),
     rule("utg/ConfigCommon.cfg",    Configuration,       &[Template("utg/ConfigCommon.cfg")], false),
-    rule("root.pem",                FileKind::Resource,  &[Template("root.pem")], false),
+    rule("root.pem",                FileKind::Resource,  &[Source::SettingTemplate("root.pem", "ca_certificate")], false),
     rule("{name}.fw",               FirmwareImage,       &[Firmware("{name}.fw")], false),
     rule("firmware/{version}/{name}.fw", FirmwareImage,  &[Firmware("{name}.fw")], false),
 ];

@@ -1,0 +1,89 @@
+//! `handset render` and `handset explain`: one request through the real handler, without a server.
+
+use http::HeaderMap;
+use http::HeaderValue;
+use http::Method;
+use http::StatusCode;
+use http::header;
+
+use crate::respond::Request;
+use crate::respond::Response;
+use crate::respond::respond;
+use crate::store::Blobs;
+use crate::store::Records;
+
+/// A request as a phone would make it.
+#[derive(Clone, Debug)]
+pub struct Question<'q> {
+    /// GET, HEAD, PUT or POST.
+    pub method: Method,
+    /// Path and query, or a whole address.
+    pub target: &'q str,
+    /// What the phone says of itself.
+    pub user_agent: Option<&'q str>,
+    /// The site of requests whose path and host name none.
+    pub site: Option<&'q str>,
+}
+
+/// Asks the handler. Uploads are decided but have no length, so that nothing is ever stored.
+pub async fn ask<S: Records + Blobs>(
+    store: &S,
+    question: &Question<'_>,
+    upload: S::Upload,
+) -> Response<S::Body> {
+    let mut headers = HeaderMap::new();
+    if let Some(agent) = question
+        .user_agent
+        .and_then(|agent| HeaderValue::from_str(agent).ok())
+    {
+        headers.insert(header::USER_AGENT, agent);
+    }
+    let (host, target) = split_address(question.target);
+    let request = Request {
+        method: &question.method,
+        target: &target,
+        host,
+        headers: &headers,
+        now: 0,
+        id: 0,
+        fallback_site: question.site,
+    };
+    let mut response = respond(store, request, upload).await;
+    if response.status == StatusCode::LENGTH_REQUIRED {
+        response.explanation.reason = "the device may upload this file".to_owned();
+    }
+    response
+}
+
+/// The host of an address, and its path with a slash before it.
+fn split_address(target: &str) -> (Option<&str>, String) {
+    match target.split_once("://") {
+        Some((_, rest)) => {
+            let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+            (Some(host), format!("/{path}"))
+        }
+        None => (None, format!("/{}", target.trim_start_matches('/'))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split_address;
+
+    #[test]
+    fn addresses_and_paths() {
+        assert_eq!(
+            split_address("lync/shared.cfg"),
+            (None, "/lync/shared.cfg".to_owned())
+        );
+        assert_eq!(
+            split_address("//lync/shared.cfg"),
+            (None, "/lync/shared.cfg".to_owned())
+        );
+        assert_eq!(
+            split_address("http://h:1/a?b"),
+            (Some("h:1"), "/a?b".to_owned())
+        );
+        assert_eq!(split_address("http://h"), (Some("h"), "/".to_owned()));
+    }
+}
