@@ -16,7 +16,9 @@ pub mod time_zone;
 mod values;
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -68,8 +70,8 @@ pub fn compile(directory: &Path, hashes: &mut Hashes) -> Result<Fleet, Vec<Diagn
         ),
         tenant: Default::default(),
     };
-    let mut compiled = Compiled::default();
-    for site in sites {
+    let mut compiled = Compiled { broken: sites.broken, ..Compiled::default() };
+    for site in sites.good {
         let record = release_of(&site, &shared, &tenants, &mut files, &mut diagnostics);
         compiled.add_site(site, record, &deployment.uploads, &mut diagnostics);
     }
@@ -103,6 +105,8 @@ struct Compiled {
     sites: HashMap<String, Arc<SiteRecord>>,
     releases: HashMap<ReleaseId, Arc<Release>>,
     places: HashMap<String, Place>,
+    /// Sites whose file has been found wrong: nobody need hear of it from every device.
+    broken: BTreeSet<String>,
 }
 
 impl Compiled {
@@ -115,9 +119,16 @@ impl Compiled {
     ) {
         let (id, _) = record.encode();
         if !self.releases.contains_key(&id) {
-            match Release::parse(id.clone(), record) {
+            let file_of = |error: &ReleaseError| match error {
+                ReleaseError::Template(error) => record.templates.get(&error.template)?.file.clone(),
+                _ => None,
+            };
+            match Release::parse(id.clone(), record.clone()) {
                 Ok(release) => drop(self.releases.insert(id.clone(), Arc::new(release))),
-                Err(error) => return report_release(&site, &error, diagnostics),
+                Err(error) => {
+                    self.broken.insert(site.name);
+                    return report_release(file_of(&error).as_deref(), &error, diagnostics);
+                }
             }
         }
         for (host, place) in site.hosts {
@@ -154,7 +165,7 @@ impl Compiled {
 
     /// A pinned image that is not there would be noticed by the phone.
     fn check_pins(&self, devices: &devices::Devices, diagnostics: &mut Diagnostics) {
-        let mut checked = std::collections::HashSet::new();
+        let mut checked = HashSet::new();
         for device in devices.values() {
             let Some((site, release)) = self.release(&device.site) else {
                 continue;
@@ -237,23 +248,13 @@ fn release_of(
     record
 }
 
-fn report_release(site: &Site, error: &ReleaseError, diagnostics: &mut Diagnostics) {
-    match error {
-        ReleaseError::Template(error) => {
-            let place = Place {
-                file: format!("templates/{}", error.template),
-                line: error.line.unwrap_or_default(),
-            };
-            diagnostics.error(
-                &place,
-                error.problem.clone(),
-                "templates are written in Jinja; see docs/templates.md",
-            );
-        }
-        // Reported where the file was read.
-        ReleaseError::Name(..) | ReleaseError::Vendor(_) => {
-            diagnostics.error(&site.place, error.to_string(), "rename the file");
-        }
+/// A name that is no pattern was reported where the file was read.
+fn report_release(file: Option<&str>, error: &ReleaseError, diagnostics: &mut Diagnostics) {
+    if let ReleaseError::Template(error) = error {
+        let file = file.unwrap_or(&error.template).to_owned();
+        let place = Place { file, line: error.line.unwrap_or_default() };
+        let remedy = "templates are written in Jinja; see docs/templates.md";
+        diagnostics.error(&place, error.problem.clone(), remedy);
     }
 }
 

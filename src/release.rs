@@ -77,9 +77,10 @@ pub struct TemplateRecord {
     pub format: Format,
     /// Jinja.
     pub text: String,
-    /// Whether Handset brought it; such a template is served by its vendor's file rules only.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub built_in: bool,
+    /// The operator's file, relative to the fleet directory; `None` if Handset brought it. A template
+    /// that Handset brought is served by its vendor's file rules only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
 }
 
 /// What is known of a blob without reading it.
@@ -350,7 +351,7 @@ fn own_template_rule(name: &str, template: &TemplateRecord) -> Result<Option<Rul
         .split_once('/')
         .ok_or_else(|| ReleaseError::Vendor(name.to_owned()))?;
     let vendor = Vendor::find(folder).ok_or_else(|| ReleaseError::Vendor(name.to_owned()))?;
-    if template.built_in || is_part(file) || has_table_rule(vendor, file) {
+    if template.file.is_none() || is_part(file) || has_table_rule(vendor, file) {
         return Ok(None);
     }
     Ok(Some(Rule {
@@ -406,10 +407,6 @@ fn parse_pattern(text: &str) -> Result<Pattern, ReleaseError> {
 fn starts_with(text: &str, prefix: &str) -> bool {
     text.get(..prefix.len())
         .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-}
-
-fn is_false(value: &bool) -> bool {
-    !value
 }
 
 impl Rule {

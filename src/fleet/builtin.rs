@@ -16,7 +16,7 @@ pub(super) fn templates() -> BTreeMap<String, TemplateRecord> {
             TemplateRecord {
                 format: *format,
                 text: (*text).to_owned(),
-                built_in: true,
+                file: None,
             },
         )
     };

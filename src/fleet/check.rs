@@ -13,6 +13,7 @@ use crate::release::Model;
 use crate::release::Release;
 use crate::release::Rule;
 use crate::render::RenderError;
+use crate::settings;
 use crate::site::SiteRecord;
 use crate::variables::Subject;
 use crate::variables::Variables;
@@ -126,12 +127,9 @@ impl Checker<'_> {
             )),
         };
         if let Some(problem) = problem {
-            let first = || Suffering {
-                first: place.clone(),
-                whose: whose.to_owned(),
-                count: 0,
-            };
-            self.found.entry(problem).or_insert_with(first).count += 1;
+            let first = fault(subject.release, &problem).unwrap_or_else(|| place.clone());
+            let suffering = Suffering { first, whose: whose.to_owned(), count: 0 };
+            self.found.entry(problem).or_insert(suffering).count += 1;
         }
     }
 
@@ -218,10 +216,18 @@ fn templates(
     found
 }
 
+/// The operator's template, where it and not a value is at fault.
+fn fault(release: &Release, (template, line, problem): &(String, usize, String)) -> Option<Place> {
+    let file = release.record.templates.get(template)?.file.clone()?;
+    (!problem.contains(IN_SETTING)).then_some(Place { file, line: *line })
+}
+
+const IN_SETTING: &str = " in setting ";
+
 fn describe(error: &RenderError) -> String {
     match error.settings.as_slice() {
         [] => error.problem.clone(),
-        settings => format!("{} in setting {}", error.problem, settings.join(", ")),
+        settings => format!("{}{IN_SETTING}{}", error.problem, settings.join(", ")),
     }
 }
 
@@ -229,13 +235,22 @@ fn remedy(problem: &str) -> &'static str {
     if problem.contains("undefined name") && problem.contains("base") {
         return "give the site a public_url: this file needs absolute addresses";
     }
+    if settings::SETTINGS.iter().any(|setting| is_undefined(problem, setting.name) && setting.secret)
+        || ["keys", "lines"].into_iter().any(|name| is_undefined(problem, name))
+    {
+        return "secrets, lines and keys are in reach of a device's own files only: put it into one of those";
+    }
     if problem.contains("undefined name") {
         return "set it in a layer that this file sees, or test it with `is defined`";
     }
-    if problem.contains("in setting") {
+    if problem.contains(IN_SETTING) {
         return "take the character out of the value";
     }
     "mend the template"
+}
+
+fn is_undefined(problem: &str, name: &str) -> bool {
+    problem.contains(&format!("`{name}` is undefined"))
 }
 
 /// The line and problem of a rendered file that a phone would not read.

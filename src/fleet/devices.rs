@@ -197,9 +197,12 @@ impl Reader<'_> {
 
     fn site(&self, fields: &Fields, diagnostics: &mut Diagnostics) -> Option<String> {
         let name = fields.required("site", fields.site.as_deref(), diagnostics)?;
+        if self.compiled.broken.contains(name) {
+            return None;
+        }
         if !self.compiled.deployment.sites.contains_key(name) {
             let known = self.compiled.deployment.sites.keys().map(String::as_str);
-            let remedy = format!("add sites/{name}.toml, or: {}", suggest(name, known));
+            let remedy = format!("add sites/{name}.toml ({})", suggest(name, known));
             diagnostics.error(&fields.place, format!("unknown site {name:?}"), remedy);
             return None;
         }
@@ -274,8 +277,7 @@ fn check_columns(file: &str, columns: &csv::StringRecord, diagnostics: &mut Diag
             );
             good = false;
         } else if !fixed.contains(&column) && !values::is_column(column) {
-            let known = fixed.into_iter().chain(values::columns());
-            let remedy = match nearest(column, known) {
+            let remedy = match values::nearest_column(column) {
                 Some(nearest) => format!("did you mean {nearest:?}?"),
                 None => "columns are mac, site, model, firmware, settings, lineN.FIELD, keyN.FIELD, parameters.VENDOR.NAME".to_owned(),
             };

@@ -119,6 +119,7 @@ impl fmt::Display for Place {
 pub fn suggest<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     match nearest(word, known.clone()) {
         Some(nearest) => format!("did you mean {nearest:?}?"),
+        None if known.clone().next().is_none() => "there is none yet".to_owned(),
         None => format!("known: {}", known.collect::<Vec<_>>().join(", ")),
     }
 }

@@ -260,7 +260,8 @@ impl<'d, 't> Section<'d, 't> {
         wanted: &str,
         diagnostics: &mut Diagnostics,
     ) {
-        let problem = format!("{} is {}, not {wanted}", self.full(key), kind(value));
+        let given = integer(value).map_or_else(|| kind(value), |number| number.to_string());
+        let problem = format!("{} is {given}, not {wanted}", self.full(key));
         diagnostics.error(
             place,
             problem,

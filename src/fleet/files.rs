@@ -106,11 +106,7 @@ impl<'h> Files<'h> {
             let format = Format::of_text(&text, vendor.text);
             templates.insert(
                 name.to_owned(),
-                TemplateRecord {
-                    format,
-                    text,
-                    built_in: false,
-                },
+                TemplateRecord { format, text, file: Some(file.clone()) },
             );
         }
         templates

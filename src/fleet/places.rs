@@ -1,6 +1,7 @@
 //! Deployment, tenants, sites and models: the TOML files of a fleet directory.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::fleet::diagnostic::Diagnostics;
 use crate::fleet::diagnostic::Place;
@@ -100,27 +101,32 @@ pub(super) fn tenants(files: &Files<'_>, diagnostics: &mut Diagnostics) -> BTree
     tenants
 }
 
+/// The sites that are sound, and the names of those that are not.
+#[derive(Debug, Default)]
+pub(super) struct Sites {
+    pub(super) good: Vec<Site>,
+    pub(super) broken: BTreeSet<String>,
+}
+
 /// Reads `sites/*.toml`.
 pub(super) fn sites(
     files: &Files<'_>,
     tenants: &BTreeMap<String, Layer>,
     diagnostics: &mut Diagnostics,
-) -> Vec<Site> {
-    let mut sites = Vec::new();
+) -> Sites {
+    let mut sites = Sites::default();
     let direct = |file: &String| file.matches('/').count() == 1;
-    for file in files
-        .list("sites", ".toml", diagnostics)
-        .into_iter()
-        .filter(direct)
-    {
-        let Some(name) = place_name(&file, diagnostics) else {
-            continue;
-        };
+    for file in files.list("sites", ".toml", diagnostics).into_iter().filter(direct) {
+        let Some(name) = place_name(&file, diagnostics) else { continue };
+        sites.broken.insert(name.clone());
         read(files, &file, diagnostics, |section, diagnostics| {
-            sites.extend(site(name, &file, section, tenants, diagnostics));
+            if let Some(site) = site(name, &file, section, tenants, diagnostics) {
+                sites.broken.remove(&site.name);
+                sites.good.push(site);
+            }
         });
     }
-    if sites.is_empty() && !diagnostics.has_errors() {
+    if sites.good.is_empty() && sites.broken.is_empty() {
         let remedy = "add sites/NAME.toml with `access = \"open\"`";
         diagnostics.error(&Place::file("sites"), "there is no site", remedy);
     }
@@ -172,10 +178,8 @@ fn site(
     if let Some((tenant, place)) = &tenant
         && !tenants.contains_key(tenant)
     {
-        let remedy = format!(
-            "add tenants/{tenant}.toml, or: {}",
-            suggest(tenant, tenants.keys().map(String::as_str))
-        );
+        let known = suggest(tenant, tenants.keys().map(String::as_str));
+        let remedy = format!("add tenants/{tenant}.toml ({known})");
         diagnostics.error(place, format!("unknown tenant {tenant:?}"), remedy);
     }
     let access = access(section, diagnostics);

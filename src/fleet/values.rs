@@ -127,9 +127,17 @@ pub(super) fn is_column(name: &str) -> bool {
     numbered || parameter || scalar
 }
 
-/// The columns that a device table may have, for a message.
-pub(super) fn columns() -> impl Iterator<Item = &'static str> + Clone {
-    SETTINGS.iter().map(|setting| setting.name)
+/// The column that was meant, if one is near.
+pub(super) fn nearest_column(name: &str) -> Option<String> {
+    if let Some((list, _, field)) = numbered(name) {
+        let fields = if list == "lines" { LINE_FIELDS } else { KEY_FIELDS };
+        let field = nearest(field, fields.iter().map(|field| field.name))?;
+        let (item, _) = name.split_once('.')?;
+        return Some(format!("{item}.{field}"));
+    }
+    let known = ["mac", "site", "model", "firmware"].into_iter();
+    let known = known.chain(SETTINGS.iter().map(|setting| setting.name));
+    nearest(name, known).map(str::to_owned)
 }
 
 /// `line2.user` is the field `user` of the second of `lines`.
@@ -291,8 +299,9 @@ fn scalar(
         Kind::Keys | Kind::Lines | Kind::Parameters => None,
     };
     if converted.is_none() {
-        let given = match (setting.secret, value.as_str()) {
-            (false, Some(text)) => format!("{text:?}"),
+        let given = match (setting.secret, value.as_str(), integer(value)) {
+            (false, Some(text), _) => format!("{text:?}"),
+            (false, _, Some(number)) => number.to_string(),
             _ => kind(value),
         };
         wrong(setting, &given, &place, diagnostics);

@@ -1,0 +1,86 @@
+//! The cases of `tests/fleet/broken.txt`: files over a small sound fleet, and everything that is said.
+//!
+//! `=== name` begins a case, `--- file` a file, `--- says` what `handset check` finds, which
+//! `UPDATE_FIXTURES=1 cargo test --test fleet` rewrites. In a file, `\r` and `\0` stand for themselves.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use handset::fleet;
+use handset::fleet::Hashes;
+use handset::fleet::diagnostic::Severity;
+
+const SOUND: [(&str, &str); 3] = [
+    ("handset.toml", ""),
+    ("sites/s.toml", "access = \"open\"\npublic_url = \"http://prov.example\"\n"),
+    ("devices/d.csv", "mac,site,model\n0004f2000001,s,VVX 400\n"),
+];
+
+#[test]
+fn every_fault_is_named_with_its_remedy() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fleet/broken.txt");
+    let text = fs::read_to_string(&path).unwrap();
+    let mut cases: Vec<Case<'_>> = text.split("=== ").skip(1).map(Case::parse).collect();
+    assert!(cases.len() >= 60, "only {} cases", cases.len());
+    for case in &mut cases {
+        let says = case.run();
+        assert!(updating() || says == case.says, "{}:\n{says}instead of\n{}", case.name, case.says);
+        case.says = says;
+    }
+    if updating() {
+        fs::write(path, cases.iter().map(Case::write).collect::<String>()).unwrap();
+    }
+}
+
+fn updating() -> bool {
+    std::env::var_os("UPDATE_FIXTURES").is_some()
+}
+
+struct Case<'t> {
+    name: &'t str,
+    files: Vec<(&'t str, &'t str)>,
+    says: String,
+}
+
+impl<'t> Case<'t> {
+    fn parse(text: &'t str) -> Self {
+        let (name, rest) = text.split_once('\n').unwrap();
+        let mut case = Self { name, files: Vec::new(), says: String::new() };
+        for part in rest.split("--- ").skip(1) {
+            let (file, text) = part.split_once('\n').unwrap();
+            match file {
+                "says" => case.says = text.trim_end_matches('\n').to_owned() + "\n",
+                _ => case.files.push((file, text)),
+            }
+        }
+        case
+    }
+
+    fn run(&self) -> String {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, text) in SOUND.iter().chain(&self.files) {
+            let path = directory.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text.replace("\\r", "\r").replace("\\0", "\0")).unwrap();
+        }
+        let found = match fleet::compile(directory.path(), &mut Hashes::default()) {
+            Ok(fleet) => fleet::check::check(&fleet),
+            Err(found) => found,
+        };
+        assert!(found.iter().any(|found| found.severity == Severity::Error), "{}: nothing is wrong", self.name);
+        found.iter().fold(String::new(), |mut text, found| {
+            let _ = writeln!(text, "{found}");
+            text
+        })
+    }
+
+    fn write(&self) -> String {
+        let mut text = format!("=== {}\n", self.name);
+        for (file, content) in &self.files {
+            let _ = write!(text, "--- {file}\n{content}");
+        }
+        let _ = write!(text, "--- says\n{}\n", self.says);
+        text
+    }
+}
