@@ -70,7 +70,10 @@ pub fn compile(directory: &Path, hashes: &mut Hashes) -> Result<Fleet, Vec<Diagn
         ),
         tenant: Default::default(),
     };
-    let mut compiled = Compiled { broken: sites.broken, ..Compiled::default() };
+    let mut compiled = Compiled {
+        broken: sites.broken,
+        ..Compiled::default()
+    };
     for site in sites.good {
         let record = release_of(&site, &shared, &tenants, &mut files, &mut diagnostics);
         compiled.add_site(site, record, &deployment.uploads, &mut diagnostics);
@@ -120,7 +123,9 @@ impl Compiled {
         let (id, _) = record.encode();
         if !self.releases.contains_key(&id) {
             let file_of = |error: &ReleaseError| match error {
-                ReleaseError::Template(error) => record.templates.get(&error.template)?.file.clone(),
+                ReleaseError::Template(error) => {
+                    record.templates.get(&error.template)?.file.clone()
+                }
                 _ => None,
             };
             match Release::parse(id.clone(), record.clone()) {
@@ -252,7 +257,10 @@ fn release_of(
 fn report_release(file: Option<&str>, error: &ReleaseError, diagnostics: &mut Diagnostics) {
     if let ReleaseError::Template(error) = error {
         let file = file.unwrap_or(&error.template).to_owned();
-        let place = Place { file, line: error.line.unwrap_or_default() };
+        let place = Place {
+            file,
+            line: error.line.unwrap_or_default(),
+        };
         let remedy = "templates are written in Jinja; see docs/templates.md";
         diagnostics.error(&place, error.problem.clone(), remedy);
     }

@@ -86,9 +86,7 @@ fn any_tag(headers: &HeaderMap, name: &header::HeaderName, matches: impl Fn(&str
         .get_all(name)
         .iter()
         .filter_map(|line| line.to_str().ok());
-    lines
-        .flat_map(|line| tags(line))
-        .any(|tag| tag == "*" || matches(tag))
+    lines.flat_map(tags).any(|tag| tag == "*" || matches(tag))
 }
 
 /// The entity tags of a list. A comma may stand inside the quotes of a tag.

@@ -298,7 +298,7 @@ impl<'a> Asked<'a> {
         }
         let mut reasons = Vec::new();
         for source in &rule.sources {
-            match self.from_source(source, rule, captures, path, model.as_ref(), explanation) {
+            match self.source(source, rule, captures, path, model.as_ref(), explanation) {
                 Ok(route) => return Ok(route),
                 Err(reason) => reasons.push(reason),
             }
@@ -407,7 +407,7 @@ impl<'a> Asked<'a> {
         Ok(Route::Accept(captures.fill(&rule.pattern.to_string())))
     }
 
-    fn from_source(
+    fn source(
         &self,
         source: &Source<String>,
         rule: &'a Rule,

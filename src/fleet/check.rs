@@ -128,7 +128,11 @@ impl Checker<'_> {
         };
         if let Some(problem) = problem {
             let first = fault(subject.release, &problem).unwrap_or_else(|| place.clone());
-            let suffering = Suffering { first, whose: whose.to_owned(), count: 0 };
+            let suffering = Suffering {
+                first,
+                whose: whose.to_owned(),
+                count: 0,
+            };
             self.found.entry(problem).or_insert(suffering).count += 1;
         }
     }
@@ -235,8 +239,12 @@ fn remedy(problem: &str) -> &'static str {
     if problem.contains("undefined name") && problem.contains("base") {
         return "give the site a public_url: this file needs absolute addresses";
     }
-    if settings::SETTINGS.iter().any(|setting| is_undefined(problem, setting.name) && setting.secret)
-        || ["keys", "lines"].into_iter().any(|name| is_undefined(problem, name))
+    if settings::SETTINGS
+        .iter()
+        .any(|setting| is_undefined(problem, setting.name) && setting.secret)
+        || ["keys", "lines"]
+            .into_iter()
+            .any(|name| is_undefined(problem, name))
     {
         return "secrets, lines and keys are in reach of a device's own files only: put it into one of those";
     }

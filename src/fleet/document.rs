@@ -178,11 +178,7 @@ impl<'d, 't> Section<'d, 't> {
     }
 
     /// The table of a key.
-    pub(super) fn table(
-        &self,
-        key: &str,
-        diagnostics: &mut Diagnostics,
-    ) -> Option<Section<'d, 't>> {
+    pub(super) fn table(&self, key: &str, diagnostics: &mut Diagnostics) -> Option<Self> {
         let (value, place) = self.get(key)?;
         let section = self.section(&self.full(key), value, &place);
         if section.is_none() {
@@ -192,7 +188,7 @@ impl<'d, 't> Section<'d, 't> {
     }
 
     /// The tables of a list, each with its place.
-    pub(super) fn tables(&self, key: &str, diagnostics: &mut Diagnostics) -> Vec<Section<'d, 't>> {
+    pub(super) fn tables(&self, key: &str, diagnostics: &mut Diagnostics) -> Vec<Self> {
         let Some((value, place)) = self.get(key) else {
             return Vec::new();
         };
@@ -222,7 +218,7 @@ impl<'d, 't> Section<'d, 't> {
         name: &str,
         value: &'d DeValue<'t>,
         place: &Place,
-    ) -> Option<Section<'d, 't>> {
+    ) -> Option<Self> {
         let table = value.as_table()?;
         let start = self
             .document

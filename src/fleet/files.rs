@@ -106,7 +106,11 @@ impl<'h> Files<'h> {
             let format = Format::of_text(&text, vendor.text);
             templates.insert(
                 name.to_owned(),
-                TemplateRecord { format, text, file: Some(file.clone()) },
+                TemplateRecord {
+                    format,
+                    text,
+                    file: Some(file.clone()),
+                },
             );
         }
         templates

@@ -116,8 +116,14 @@ pub(super) fn sites(
 ) -> Sites {
     let mut sites = Sites::default();
     let direct = |file: &String| file.matches('/').count() == 1;
-    for file in files.list("sites", ".toml", diagnostics).into_iter().filter(direct) {
-        let Some(name) = place_name(&file, diagnostics) else { continue };
+    for file in files
+        .list("sites", ".toml", diagnostics)
+        .into_iter()
+        .filter(direct)
+    {
+        let Some(name) = place_name(&file, diagnostics) else {
+            continue;
+        };
         sites.broken.insert(name.clone());
         read(files, &file, diagnostics, |section, diagnostics| {
             if let Some(site) = site(name, &file, section, tenants, diagnostics) {

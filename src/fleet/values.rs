@@ -130,7 +130,11 @@ pub(super) fn is_column(name: &str) -> bool {
 /// The column that was meant, if one is near.
 pub(super) fn nearest_column(name: &str) -> Option<String> {
     if let Some((list, _, field)) = numbered(name) {
-        let fields = if list == "lines" { LINE_FIELDS } else { KEY_FIELDS };
+        let fields = if list == "lines" {
+            LINE_FIELDS
+        } else {
+            KEY_FIELDS
+        };
         let field = nearest(field, fields.iter().map(|field| field.name))?;
         let (item, _) = name.split_once('.')?;
         return Some(format!("{item}.{field}"));

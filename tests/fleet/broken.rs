@@ -13,7 +13,10 @@ use handset::fleet::diagnostic::Severity;
 
 const SOUND: [(&str, &str); 3] = [
     ("handset.toml", ""),
-    ("sites/s.toml", "access = \"open\"\npublic_url = \"http://prov.example\"\n"),
+    (
+        "sites/s.toml",
+        "access = \"open\"\npublic_url = \"http://prov.example\"\n",
+    ),
     ("devices/d.csv", "mac,site,model\n0004f2000001,s,VVX 400\n"),
 ];
 
@@ -25,7 +28,12 @@ fn every_fault_is_named_with_its_remedy() {
     assert!(cases.len() >= 60, "only {} cases", cases.len());
     for case in &mut cases {
         let says = case.run();
-        assert!(updating() || says == case.says, "{}:\n{says}instead of\n{}", case.name, case.says);
+        assert!(
+            updating() || says == case.says,
+            "{}:\n{says}instead of\n{}",
+            case.name,
+            case.says
+        );
         case.says = says;
     }
     if updating() {
@@ -46,7 +54,11 @@ struct Case<'t> {
 impl<'t> Case<'t> {
     fn parse(text: &'t str) -> Self {
         let (name, rest) = text.split_once('\n').unwrap();
-        let mut case = Self { name, files: Vec::new(), says: String::new() };
+        let mut case = Self {
+            name,
+            files: Vec::new(),
+            says: String::new(),
+        };
         for part in rest.split("--- ").skip(1) {
             let (file, text) = part.split_once('\n').unwrap();
             match file {
@@ -68,7 +80,11 @@ impl<'t> Case<'t> {
             Ok(fleet) => fleet::check::check(&fleet),
             Err(found) => found,
         };
-        assert!(found.iter().any(|found| found.severity == Severity::Error), "{}: nothing is wrong", self.name);
+        assert!(
+            found.iter().any(|found| found.severity == Severity::Error),
+            "{}: nothing is wrong",
+            self.name
+        );
         found.iter().fold(String::new(), |mut text, found| {
             let _ = writeln!(text, "{found}");
             text

@@ -22,11 +22,15 @@ fn render(model: &str, template: &str, password: &str) -> Result<String, RenderE
         fs::write(path, text).unwrap();
     };
     fleet_file("handset.toml", "");
-    fleet_file("sites/s.toml", "access = \"open\"\npublic_url = \"http://prov.example\"\n");
+    fleet_file(
+        "sites/s.toml",
+        "access = \"open\"\npublic_url = \"http://prov.example\"\n",
+    );
     let fleet = fleet::compile(directory.path(), &mut Hashes::default()).unwrap();
     let site = &fleet.snapshot.sites["s"];
     let release = &fleet.snapshot.releases[&site.release];
-    let settings = json!({"model": model, "settings": {"lines": [{"user": "100", "password": password}]}});
+    let settings =
+        json!({"model": model, "settings": {"lines": [{"user": "100", "password": password}]}});
     let device: DeviceSettings = serde_json::from_value(settings).unwrap();
     let mac: MacAddress = "0004f2000001".parse().unwrap();
     let model = release.model(None, model).unwrap();
@@ -44,22 +48,44 @@ fn render(model: &str, template: &str, password: &str) -> Result<String, RenderE
 /// The password as an XML reader that is not ours reads it.
 fn read_back(xml: &str) -> String {
     let document = roxmltree::Document::parse(xml).unwrap();
-    let attribute = document.descendants().find_map(|node| node.attribute("reg.1.auth.password"));
-    let element = || document.descendants().find(|node| node.has_tag_name("SIP_PASS"));
+    let attribute = document
+        .descendants()
+        .find_map(|node| node.attribute("reg.1.auth.password"));
+    let element = || {
+        document
+            .descendants()
+            .find(|node| node.has_tag_name("SIP_PASS"))
+    };
     attribute.or_else(|| element()?.text()).unwrap().to_owned()
 }
 
-const XML: [(&str, &str); 2] =
-    [("VVX 400", "polycom/{mac}-device.cfg"), ("KX-UTG200", "panasonic/utg/Config{MAC}.cfg")];
+const XML: [(&str, &str); 2] = [
+    ("VVX 400", "polycom/{mac}-device.cfg"),
+    ("KX-UTG200", "panasonic/utg/Config{MAC}.cfg"),
+];
 
 #[test]
 fn hostile_passwords_come_back_from_another_reader() {
     let long = "<&\"'>".repeat(13_108);
     for password in [
-        "'\"<&>", "]]>", "a\nb\tc\rd\r\ne", "\u{1F4DE} ☎ é", "&amp;&#10;", "<!--", "--><!-- x", "{{ 7*7 }}", "{% raw %}", " lead and trail ", &long,
+        "'\"<&>",
+        "]]>",
+        "a\nb\tc\rd\r\ne",
+        "\u{1F4DE} ☎ é",
+        "&amp;&#10;",
+        "<!--",
+        "--><!-- x",
+        "{{ 7*7 }}",
+        "{% raw %}",
+        " lead and trail ",
+        &long,
     ] {
         for (model, template) in XML {
-            assert_eq!(read_back(&render(model, template, password).unwrap()), password, "{model}");
+            assert_eq!(
+                read_back(&render(model, template, password).unwrap()),
+                password,
+                "{model}"
+            );
         }
     }
 }
@@ -70,15 +96,30 @@ fn what_a_format_cannot_hold_is_an_error_that_names_the_setting() {
         ("VVX 400", "polycom/{mac}-device.cfg", "a\u{0}b"),
         ("VVX 400", "polycom/{mac}-device.cfg", "a\u{b}b"),
         ("KX-UTG200", "panasonic/utg/Config{MAC}.cfg", "a\u{ffff}b"),
-        ("420HD", "audiocodes/{mac}.cfg", "a\nprovisioning/firmware/url=http://evil"),
+        (
+            "420HD",
+            "audiocodes/{mac}.cfg",
+            "a\nprovisioning/firmware/url=http://evil",
+        ),
         ("420HD", "audiocodes/{mac}.cfg", "a\rb"),
         ("420HD", "audiocodes/{mac}.cfg", "a\0b"),
-        ("KX-UT136", "panasonic/ut/Config{MAC}.cfg", "a\"\r\nADMIN_PASS=\"x"),
+        (
+            "KX-UT136",
+            "panasonic/ut/Config{MAC}.cfg",
+            "a\"\r\nADMIN_PASS=\"x",
+        ),
         ("KX-UT136", "panasonic/ut/Config{MAC}.cfg", "a\"b"),
     ] {
         let error = render(model, template, password).unwrap_err();
-        assert_eq!(error.settings, ["lines.1.password (device layer)"], "{model} {password:?}: {error}");
-        assert!(!error.to_string().contains("evil"), "an error shows a value: {error}");
+        assert_eq!(
+            error.settings,
+            ["lines.1.password (device layer)"],
+            "{model} {password:?}: {error}"
+        );
+        assert!(
+            !error.to_string().contains("evil"),
+            "an error shows a value: {error}"
+        );
     }
 }
 
@@ -86,7 +127,12 @@ fn what_a_format_cannot_hold_is_an_error_that_names_the_setting() {
 fn over_long_lines_are_an_error() {
     let error = render("KX-UT136", "panasonic/ut/Config{MAC}.cfg", &"x".repeat(600)).unwrap_err();
     assert!(error.problem.contains("over 537 bytes"), "{error}");
-    let error = render("KX-UT136", "panasonic/ut/Config{MAC}.cfg", &"x".repeat(130_000)).unwrap_err();
+    let error = render(
+        "KX-UT136",
+        "panasonic/ut/Config{MAC}.cfg",
+        &"x".repeat(130_000),
+    )
+    .unwrap_err();
     assert!(error.problem.contains("122880"), "{error}");
 }
 

@@ -2,6 +2,11 @@
 //!
 //! A case is a file in `tests/cases/<fleet>/`. `UPDATE_FIXTURES=1 cargo test --test golden` rewrites the
 //! answers; read the difference before you commit it.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod case;
 mod memory;
