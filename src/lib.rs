@@ -5,6 +5,7 @@ pub mod device;
 pub mod mac;
 pub mod path;
 pub mod pattern;
+pub mod platform;
 pub mod precondition;
 pub mod range;
 pub mod release;
