@@ -8,6 +8,7 @@ pub mod fleet;
 pub mod mac;
 pub mod path;
 pub mod pattern;
+pub mod platform;
 pub mod precondition;
 pub mod range;
 pub mod release;

@@ -1,0 +1,100 @@
+//! One connection: TLS if there is any, then requests one after the other (RFC 9112 section 9).
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::rt::TokioTimer;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::net::TcpStream;
+use tokio::sync::watch::Receiver;
+use tokio::time;
+use tokio_rustls::TlsAcceptor;
+
+use crate::platform::native::Store;
+use crate::platform::native::exchange::Exchange;
+use crate::platform::native::wire::Conduct;
+use crate::platform::native::wire::Wire;
+
+/// Serves a connection to its end.
+pub(super) async fn run<S: Store>(
+    exchange: Arc<Exchange<S>>,
+    tls: Option<TlsAcceptor>,
+    stopping: Receiver<bool>,
+    stream: TcpStream,
+    peer: SocketAddr,
+) {
+    let Some(tls) = tls else {
+        return requests(exchange, stopping, stream, peer).await;
+    };
+    match time::timeout(HANDSHAKE, tls.accept(stream)).await {
+        Ok(Ok(stream)) => requests(exchange, stopping, stream, peer).await,
+        Ok(Err(error)) => exchange.refused(peer, &format!("no TLS: {error}")),
+        Err(_) => exchange.refused(peer, "no TLS: the handshake takes too long"),
+    }
+}
+
+async fn requests<S: Store>(
+    exchange: Arc<Exchange<S>>,
+    mut stopping: Receiver<bool>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    peer: SocketAddr,
+) {
+    let conduct = Rc::new(Conduct::default());
+    let service = service_fn(|request| {
+        let (exchange, conduct) = (exchange.clone(), conduct.clone());
+        async move { Ok::<_, Infallible>(exchange.answer(peer, &conduct, request).await) }
+    });
+    let wire = TokioIo::new(Wire::new(stream, conduct.clone()));
+    let mut connection = pin!(protocol().serve_connection(wire, service));
+    let mut patience = time::interval(PATIENCE);
+    let mut stopped = false;
+    patience.reset();
+    loop {
+        tokio::select! {
+            ended = connection.as_mut() => {
+                if let Some(error) = ended.err().filter(hyper::Error::is_parse) {
+                    exchange.refused(peer, &error.to_string());
+                }
+                return;
+            }
+            _ = stopping.wait_for(|stop| *stop), if !stopped => {
+                connection.as_mut().graceful_shutdown();
+                stopped = true;
+            }
+            _ = patience.tick() => {
+                if !conduct.has_moved() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn protocol() -> http1::Builder {
+    let mut protocol = http1::Builder::new();
+    protocol
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER)
+        .max_headers(HEADERS)
+        .max_buf_size(BUFFER)
+        // A phone that has sent its request may close its side and still read.
+        .half_close(true);
+    protocol
+}
+
+const HANDSHAKE: Duration = Duration::from_secs(15);
+/// For a whole head, and for how long a connection may idle between requests.
+const HEADER: Duration = Duration::from_secs(30);
+const HEADERS: usize = 64;
+/// Bounds a head, and with one piece of a body what waits for a slow reader.
+const BUFFER: usize = 32 << 10;
+/// How long nothing at all may move while a body does: phones erase flash between two reads.
+const PATIENCE: Duration = Duration::from_secs(120);

@@ -1,0 +1,176 @@
+//! The log: one JSON object a line. Requests never wait for whoever reads it.
+
+use std::fmt;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::Condvar;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::thread;
+use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use serde::Serialize;
+
+/// A log; clones write to the same place.
+#[derive(Clone)]
+pub struct Log(Arc<Closing>);
+
+/// The last clone closes the log.
+struct Closing(Arc<Queue>);
+
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+/// Lines on their way to the writer.
+#[derive(Default)]
+struct Waiting {
+    lines: Vec<u8>,
+    lost: u64,
+    writing: bool,
+    closed: bool,
+}
+
+impl Log {
+    /// A log that a thread of its own writes to `sink`.
+    pub fn to(sink: impl Write + Send + 'static) -> Self {
+        let queue = Arc::new(Queue::default());
+        let of_writer = queue.clone();
+        // Without a thread the log stays full, and requests go on.
+        let _ = thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || of_writer.write(sink));
+        Self(Arc::new(Closing(queue)))
+    }
+
+    /// Writes a line, soon. Characters that could break a line are escaped, as JSON has it.
+    pub fn line(&self, value: &impl Serialize) {
+        let mut line = serde_json::to_vec(value).unwrap_or_default();
+        line.push(b'\n');
+        self.0.0.push(&line);
+    }
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log").finish_non_exhaustive()
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, line: &[u8]) {
+        let mut waiting = self.lock();
+        if waiting.lines.len() + line.len() > MOST_WAITING {
+            waiting.lost += 1;
+            return;
+        }
+        let wake = waiting.lines.is_empty() && !waiting.writing;
+        waiting.lines.extend_from_slice(line);
+        drop(waiting);
+        if wake {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Writes what waits, all at once, until the log is closed.
+    fn write(&self, mut sink: impl Write) {
+        let mut batch = Vec::new();
+        while self.take(&mut batch) {
+            // Nobody is left to tell that nobody reads.
+            let _ = sink.write_all(&batch).and_then(|()| sink.flush());
+        }
+    }
+
+    fn take(&self, batch: &mut Vec<u8>) -> bool {
+        let mut waiting = self.lock();
+        waiting.writing = false;
+        self.changed.notify_all();
+        while waiting.lines.is_empty() && !waiting.closed {
+            waiting = self
+                .changed
+                .wait(waiting)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        batch.clear();
+        std::mem::swap(batch, &mut waiting.lines);
+        if std::mem::take(&mut waiting.lost) > 0 {
+            batch.extend_from_slice(LOST);
+        }
+        waiting.writing = !batch.is_empty();
+        waiting.writing
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        let mut waiting = self.0.lock();
+        waiting.closed = true;
+        self.0.changed.notify_all();
+        // Bounded: whoever should read may have stopped reading.
+        let busy = |waiting: &mut Waiting| waiting.writing || !waiting.lines.is_empty();
+        drop(self.0.changed.wait_timeout_while(waiting, LAST_WORDS, busy));
+    }
+}
+
+/// A time as RFC 3339 writes it, in UTC with milliseconds.
+pub fn rfc3339(time: SystemTime) -> String {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+    let (year, month, day) = civil(days);
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
+        second / 3600,
+        second / 60 % 60,
+        second % 60,
+        since.subsec_millis(),
+    )
+}
+
+/// Year, month and day of a day since 1970: years are counted from March, so that a leap day is a year's
+/// last, and in eras of 400 years, which all have 146,097 days.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * from_march + 2) / 5 + 1;
+    let month = (from_march + 2) % 12 + 1;
+    (era * 400 + year + u64::from(month <= 2), month, day)
+}
+
+const MOST_WAITING: usize = 1 << 20;
+const LAST_WORDS: Duration = Duration::from_secs(1);
+const LOST: &[u8] = b"{\"reason\":\"lines were lost: the log is read too slowly\"}\n";
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+    use std::time::UNIX_EPOCH;
+
+    use super::rfc3339;
+
+    #[test]
+    fn times() {
+        for (milliseconds, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (1_609_459_199_001, "2020-12-31T23:59:59.001Z"),
+            (1_709_251_200_000, "2024-03-01T00:00:00.000Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+        ] {
+            let time = UNIX_EPOCH + Duration::from_millis(milliseconds);
+            assert_eq!(rfc3339(time), text);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! TLS 1.3 and 1.2 (RFC 8446, RFC 5246) from a certificate chain and a private key, both PEM files.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::pki_types::pem;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+
+/// Why a certificate or its key cannot be used.
+#[derive(Debug)]
+pub enum TlsError {
+    /// The file with the certificates cannot be used.
+    Certificate(PathBuf, pem::Error),
+    /// The file with the private key cannot be used.
+    Key(PathBuf, pem::Error),
+    /// Both were read, but do not go together or are of no known kind.
+    Pair(PathBuf, PathBuf, rustls::Error),
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Certificate(path, error) => write!(
+                f,
+                "--tls-cert {}: {} (a PEM file is wanted: the server's certificate, then those that signed it)",
+                path.display(),
+                problem(error),
+            ),
+            Self::Key(path, error) => write!(
+                f,
+                "--tls-key {}: {} (a PEM file with one private key and no passphrase is wanted)",
+                path.display(),
+                problem(error),
+            ),
+            Self::Pair(certificate, key, error) => write!(
+                f,
+                "{} and {} cannot be used together: {error} (the key must be that of the first certificate)",
+                certificate.display(),
+                key.display(),
+            ),
+        }
+    }
+}
+
+impl std::error::Error for TlsError {}
+
+fn problem(error: &pem::Error) -> String {
+    match error {
+        pem::Error::Io(error) if error.kind() == io::ErrorKind::NotFound => {
+            "no such file".to_owned()
+        }
+        pem::Error::Io(error) => error.to_string(),
+        pem::Error::NoItemsFound => "nothing of this kind in it".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// Reads both files.
+pub(super) fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, TlsError> {
+    let chain = read_chain(certificate)
+        .map_err(|error| TlsError::Certificate(certificate.to_owned(), error))?;
+    let private = PrivateKeyDer::from_pem_file(key);
+    let private = private.map_err(|error| TlsError::Key(key.to_owned(), error))?;
+    let config = config(chain, private)
+        .map_err(|error| TlsError::Pair(certificate.to_owned(), key.to_owned(), error))?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
+    let chain = CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, _>>()?;
+    if chain.is_empty() {
+        return Err(pem::Error::NoItemsFound);
+    }
+    Ok(chain)
+}
+
+fn config(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<ServerConfig, rustls::Error> {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // A phone that boots asks for ten files, some over a connection each.
+    config.ticketer = ring::Ticketer::new()?;
+    Ok(config)
+}
