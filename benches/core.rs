@@ -23,7 +23,8 @@ use handset::variables::Subject;
 use handset::variables::Variables;
 use handset::vendor::Vendor;
 
-const AGENT: &str = "FileTransport PolycomVVX-VVX_500-UA/5.9.7.1234 (SN:0004f2000500) Type/Application";
+const AGENT: &str =
+    "FileTransport PolycomVVX-VVX_500-UA/5.9.7.1234 (SN:0004f2000500) Type/Application";
 
 fn office() -> Fleet {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/office");
@@ -40,7 +41,9 @@ fn routing(criterion: &mut Criterion) {
     let release = fleet.snapshot.releases[&site.release].clone();
     let mac: MacAddress = "0004f2000500".parse().expect("an address");
     let mut record = DeviceRecord::default();
-    record.settings.insert(release.id.clone(), device(&fleet, mac));
+    record
+        .settings
+        .insert(release.id.clone(), device(&fleet, mac));
     let mut group = criterion.benchmark_group("route");
     for (name, target) in [
         ("configuration", "/hq/0004f2000500-device.cfg"),
@@ -52,10 +55,17 @@ fn routing(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 let path = RequestPath::parse(black_box(target)).expect("a path");
-                let (_, path) = route::locate(&fleet.snapshot.deployment, None, None, &path).expect("a site");
+                let (_, path) =
+                    route::locate(&fleet.snapshot.deployment, None, None, &path).expect("a site");
                 let candidates = Candidates::of(&release, &path);
                 let device = candidates.mac().map(|_| &record);
-                let asked = Asked { verb: Verb::Read, agent: UserAgent::parse(AGENT), site: &site, release: &release, device };
+                let asked = Asked {
+                    verb: Verb::Read,
+                    agent: UserAgent::parse(AGENT),
+                    site: &site,
+                    release: &release,
+                    device,
+                };
                 black_box(asked.route(&candidates));
             });
         });
@@ -71,7 +81,8 @@ fn rendering(criterion: &mut Criterion) {
     let bytes = &fleet.snapshot.devices["hq"][&mac];
     criterion.bench_function("render a Polycom device's configuration", |bencher| {
         bencher.iter(|| {
-            let settings: DeviceSettings = serde_json::from_slice(black_box(bytes)).expect("a record");
+            let settings: DeviceSettings =
+                serde_json::from_slice(black_box(bytes)).expect("a record");
             let model = release.model(None, &settings.model);
             let subject = Subject {
                 site: &site,
@@ -82,7 +93,10 @@ fn rendering(criterion: &mut Criterion) {
                 device: Some((mac, &settings)),
             };
             let variables = Variables::of(&subject);
-            let text = release.templates.render("polycom/{mac}-device.cfg", &variables).expect("it renders");
+            let text = release
+                .templates
+                .render("polycom/{mac}-device.cfg", &variables)
+                .expect("it renders");
             black_box(sha256_hex(text.as_bytes()));
         });
     });

@@ -5,10 +5,17 @@
 
 use std::io;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Waker;
 
+use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
 use handset::fleet;
@@ -16,6 +23,19 @@ use handset::fleet::Fleet;
 use handset::fleet::Hashes;
 use handset::fleet::diagnostic::Diagnostic;
 use handset::fleet::diagnostic::Severity;
+use handset::fleet::preview;
+use handset::fleet::preview::Question;
+use handset::platform::native;
+use handset::platform::native::ServeOptions;
+use handset::platform::native::log::Log;
+use handset::platform::native::watch::Tree;
+use handset::platform::native::watch::Watcher;
+use handset::respond::Payload;
+use handset::respond::Response;
+use handset::store::directory::Body;
+use handset::store::directory::DirectoryStore;
+use handset::store::directory::Upload;
+use http_body::Body as _;
 
 /// The provisioning server for desk phones that runs at the edge.
 #[derive(Debug, Parser)]
@@ -32,11 +52,68 @@ enum Command {
         /// The fleet directory
         directory: PathBuf,
     },
+    /// Says why a request gets what it gets
+    Explain {
+        #[command(flatten)]
+        asked: Asked,
+        /// Method of the request
+        #[arg(long, default_value = "GET")]
+        method: http::Method,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Writes a commented fleet directory to start from
     Init {
         /// A directory that is empty or does not exist
         directory: PathBuf,
     },
+    /// Prints a file as a phone would get it, passwords included
+    Render {
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Serves a fleet directory over HTTP/1.1
+    Serve(Serve),
+}
+
+/// A request, made without a server.
+#[derive(Debug, Args)]
+struct Asked {
+    /// The fleet directory
+    directory: PathBuf,
+    /// Path of the file, such as /lync/shared.cfg, or its whole address
+    path: String,
+    /// What the phone says of itself
+    #[arg(long)]
+    user_agent: Option<String>,
+    /// The site of paths that name none
+    #[arg(long)]
+    site: Option<String>,
+    /// The state directory; uploads are read from it [default: DIRECTORY/state]
+    #[arg(long)]
+    state: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    /// The fleet directory
+    directory: PathBuf,
+    /// Address to listen on; port 0 lets the system choose one
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// The site of requests whose path and host name none
+    #[arg(long)]
+    site: Option<String>,
+    /// Where uploads and last contacts are kept [default: DIRECTORY/state]
+    #[arg(long)]
+    state: Option<PathBuf>,
+    /// PEM file with the certificate chain; serves HTTPS
+    #[arg(long, requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// PEM file with the certificate's private key
+    #[arg(long, requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -53,7 +130,14 @@ fn main() -> ExitCode {
 fn run(command: Command, out: &mut impl Write) -> io::Result<ExitCode> {
     match command {
         Command::Check { directory } => check(&directory, out),
+        Command::Explain {
+            asked,
+            method,
+            json,
+        } => explain(&asked, method, json, out),
         Command::Init { directory } => init(&directory, out),
+        Command::Render { asked } => render(&asked, out),
+        Command::Serve(options) => serve(options, out),
     }
 }
 
@@ -79,11 +163,126 @@ fn check(directory: &Path, out: &mut impl Write) -> io::Result<ExitCode> {
     report(&found, out)
 }
 
+fn serve(options: Serve, out: &mut impl Write) -> io::Result<ExitCode> {
+    let state = state_of(&options.directory, options.state.as_deref());
+    let tree = Tree::new(&options.directory, &state);
+    let mut hashes = Hashes::default();
+    let fleet = match fleet::compile(&options.directory, &mut hashes) {
+        Ok(fleet) => fleet,
+        Err(found) => return report(&found, out),
+    };
+    let store = Arc::new(DirectoryStore::open(&state, fleet.snapshot)?);
+    let log = Log::to(io::stderr());
+    let directory = options.directory.clone();
+    let again = move || match fleet::compile(&directory, &mut hashes) {
+        Ok(fleet) => Ok(fleet.snapshot),
+        Err(found) => Err(joined(&found)),
+    };
+    let _watching = Watcher::new(tree, store.clone(), again).watch(log.clone())?;
+    let tls = options.tls_cert.zip(options.tls_key);
+    let options = ServeOptions {
+        listen: options.listen,
+        site: options.site,
+        tls,
+    };
+    native::serve(store, &options, log).map_err(io::Error::other)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn render(asked: &Asked, out: &mut impl Write) -> io::Result<ExitCode> {
+    let response = match ask(asked, http::Method::GET)? {
+        Ok(response) => response,
+        Err(found) => return report(&found, out),
+    };
+    if !response.status.is_success() {
+        let mut problem = io::stderr();
+        writeln!(
+            problem,
+            "handset: {} ({})",
+            response.status, response.explanation.reason
+        )?;
+        return Ok(ExitCode::FAILURE);
+    }
+    match response.body {
+        Payload::Bytes(bytes) => out.write_all(&bytes)?,
+        Payload::Stored(bodies) => bodies.into_iter().try_for_each(|body| copy(body, out))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn explain(
+    asked: &Asked,
+    method: http::Method,
+    json: bool,
+    out: &mut impl Write,
+) -> io::Result<ExitCode> {
+    let response = match ask(asked, method)? {
+        Ok(response) => response,
+        Err(found) => return report(&found, out),
+    };
+    let explanation = serde_json::to_value(&response.explanation)?;
+    if json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&explanation)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (name, value) in explanation.as_object().into_iter().flatten() {
+        match value {
+            serde_json::Value::Null => {}
+            serde_json::Value::String(text) => writeln!(out, "{name:<10}{text}")?,
+            serde_json::Value::Object(settings) if settings.is_empty() => {}
+            serde_json::Value::Object(settings) => {
+                writeln!(out, "{name}")?;
+                for (setting, layer) in settings {
+                    writeln!(out, "  {setting:<24}{}", layer.as_str().unwrap_or_default())?;
+                }
+            }
+            other => writeln!(out, "{name:<10}{other}")?,
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks the handler; or says what is wrong with the fleet directory.
+fn ask(asked: &Asked, method: http::Method) -> io::Result<Result<Response<Body>, Vec<Diagnostic>>> {
+    let fleet = match fleet::compile(&asked.directory, &mut Hashes::default()) {
+        Ok(fleet) => fleet,
+        Err(found) => return Ok(Err(found)),
+    };
+    let store = DirectoryStore::open(
+        &state_of(&asked.directory, asked.state.as_deref()),
+        fleet.snapshot,
+    )?;
+    let question = Question {
+        method,
+        target: &asked.path,
+        user_agent: asked.user_agent.as_deref(),
+        site: asked.site.as_deref(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    Ok(Ok(runtime.block_on(preview::ask(
+        &store,
+        &question,
+        Upload::none(),
+    ))))
+}
+
+fn state_of(directory: &Path, state: Option<&Path>) -> PathBuf {
+    state.map_or_else(|| directory.join("state"), Path::to_owned)
+}
+
+/// A file's body is always ready: it is read as it is asked for.
+fn copy(mut body: Body, out: &mut impl Write) -> io::Result<()> {
+    let mut context = Context::from_waker(Waker::noop());
+    while let Poll::Ready(Some(frame)) = Pin::new(&mut body).poll_frame(&mut context) {
+        if let Ok(bytes) = frame.map_err(io::Error::other)?.into_data() {
+            out.write_all(&bytes)?;
+        }
+    }
+    Ok(())
+}
+
 /// Prints findings; exit code 1 if an error is among them.
 fn report(found: &[Diagnostic], out: &mut impl Write) -> io::Result<ExitCode> {
-    for diagnostic in found {
-        writeln!(out, "{diagnostic}")?;
-    }
     let count = |severity| {
         found
             .iter()
@@ -92,13 +291,25 @@ fn report(found: &[Diagnostic], out: &mut impl Write) -> io::Result<ExitCode> {
     };
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     if errors + warnings > 0 {
-        writeln!(out, "{errors} errors, {warnings} warnings")?;
+        writeln!(
+            out,
+            "{}\n{errors} errors, {warnings} warnings",
+            joined(found)
+        )?;
     }
     Ok(if errors > 0 {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
     })
+}
+
+fn joined(found: &[Diagnostic]) -> String {
+    found
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn summary(fleet: &Fleet) -> String {

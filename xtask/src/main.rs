@@ -1,3 +1,35 @@
-//! Builds, tests and measures Handset: `cargo xtask test [PART]`.
+//! Builds, tests and measures Handset: `cargo xtask test [PART]`, `bench`, `soak`, `wasm-targets`.
+#![forbid(unsafe_code)]
 
-fn main() {}
+mod parts;
+mod wasm_targets;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask test [PART]      every test there is, or one part of them
+       cargo xtask bench [NAME]     the benchmarks, or one of them
+       cargo xtask soak [SECONDS]   long fuzzing: each target for 300 seconds, or as given
+       cargo xtask wasm-targets     makes the wasm targets usable with this toolchain";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments.as_slice() {
+        ["test"] => parts::test(None),
+        ["test", part] => parts::test(Some(part)),
+        ["bench"] => parts::bench(None),
+        ["bench", name] => parts::bench(Some(name)),
+        ["soak"] => parts::soak("300"),
+        ["soak", seconds] => parts::soak(seconds),
+        ["wasm-targets"] => wasm_targets::ensure_all(),
+        _ => Err(USAGE.to_owned()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("{problem}");
+            ExitCode::FAILURE
+        }
+    }
+}

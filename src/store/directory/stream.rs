@@ -94,6 +94,20 @@ impl Body {
     }
 }
 
+struct NoBody;
+
+impl HttpBody for NoBody {
+    type Data = Bytes;
+    type Error = UploadError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        Poll::Ready(None)
+    }
+}
+
 impl HttpBody for Body {
     type Data = Bytes;
     type Error = StoreError;
@@ -127,6 +141,11 @@ impl Upload {
         B: HttpBody<Data = Bytes, Error = UploadError> + 'static,
     {
         Self(Box::pin(body))
+    }
+
+    /// No body: for requests that are only asked about.
+    pub fn none() -> Self {
+        Self::new(NoBody)
     }
 
     /// Writes exactly `length` bytes to a file, or fails.

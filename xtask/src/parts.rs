@@ -1,0 +1,154 @@
+//! The parts of `cargo xtask test`, in the order that finds a fault the soonest.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use crate::wasm_targets;
+use crate::wasm_targets::TARGETS;
+
+/// One part: its name and what runs it.
+type Part = (&'static str, fn() -> Result<(), String>);
+
+const PARTS: &[Part] = &[
+    ("fmt", fmt),
+    ("clippy", clippy),
+    ("native", native),
+    ("wasm", wasm),
+    ("doc", doc),
+    ("bench", bench_short),
+    ("fuzz", fuzz_short),
+];
+
+/// The fuzz targets: names of files in `fuzz/fuzz_targets/`.
+const FUZZ_TARGETS: &[&str] = &["master_file", "path", "pattern", "range", "user_agent"];
+
+/// Runs one part or all of them; a failure does not keep the others from running.
+pub(crate) fn test(wanted: Option<&str>) -> Result<(), String> {
+    let parts: Vec<&Part> = PARTS
+        .iter()
+        .filter(|(name, _)| wanted.is_none_or(|wanted| wanted == *name))
+        .collect();
+    if parts.is_empty() {
+        let known: Vec<&str> = PARTS.iter().map(|(name, _)| *name).collect();
+        return Err(format!("no such part; known: {}", known.join(", ")));
+    }
+    let mut failed = 0;
+    for (name, run) in &parts {
+        println!("== {name}");
+        let start = Instant::now();
+        let result = run();
+        failed += usize::from(result.is_err());
+        let verdict = result.map_or_else(
+            |problem| format!("FAILED: {problem}"),
+            |()| "passed".to_owned(),
+        );
+        println!(
+            "== {name}: {verdict} ({:.1} s)",
+            start.elapsed().as_secs_f64()
+        );
+    }
+    println!("{} passed, {failed} failed", parts.len() - failed);
+    if failed > 0 {
+        Err("not every part passed".to_owned())
+    } else {
+        Ok(())
+    }
+}
+
+/// The benchmarks in full.
+pub(crate) fn bench(name: Option<&str>) -> Result<(), String> {
+    let name: Vec<&str> = name
+        .into_iter()
+        .flat_map(|name| ["--bench", name])
+        .collect();
+    cargo(&[&["bench", "--locked"], &name[..]].concat())
+}
+
+/// Every fuzz target for so many seconds.
+pub(crate) fn soak(seconds: &str) -> Result<(), String> {
+    fuzz(seconds)
+}
+
+fn fmt() -> Result<(), String> {
+    cargo(&["fmt", "--all", "--check"])
+}
+
+fn clippy() -> Result<(), String> {
+    cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ])
+}
+
+fn native() -> Result<(), String> {
+    cargo(&["test", "--workspace", "--locked"])
+}
+
+fn wasm() -> Result<(), String> {
+    wasm_targets::ensure_all()?;
+    for target in TARGETS {
+        cargo(&[
+            "clippy", "--lib", "--locked", "--target", target, "--", "-D", "warnings",
+        ])?;
+        cargo(&["build", "--lib", "--locked", "--target", target])?;
+    }
+    Ok(())
+}
+
+fn doc() -> Result<(), String> {
+    run(Command::new("cargo")
+        .args(["doc", "--no-deps", "--lib", "--locked"])
+        .env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// Each benchmark once, to see that it works.
+fn bench_short() -> Result<(), String> {
+    cargo(&["test", "--benches", "--locked"])
+}
+
+fn fuzz_short() -> Result<(), String> {
+    fuzz("3")
+}
+
+/// The driver needs no nightly; the same targets run under cargo-fuzz, see CONTRIBUTING.md.
+fn fuzz(seconds: &str) -> Result<(), String> {
+    let manifest = Path::new("fuzz/Cargo.toml");
+    let manifest = manifest.to_str().unwrap_or_default();
+    for target in FUZZ_TARGETS {
+        let driver = [
+            "run",
+            "--release",
+            "--locked",
+            "--manifest-path",
+            manifest,
+            "--bin",
+            "drive",
+            "--",
+        ];
+        cargo(&[&driver[..], &[target, seconds]].concat())?;
+    }
+    Ok(())
+}
+
+fn cargo(arguments: &[&str]) -> Result<(), String> {
+    run(Command::new("cargo").args(arguments))
+}
+
+/// Runs a command in the repository; its output is ours.
+pub(crate) fn run(command: &mut Command) -> Result<(), String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap_or(Path::new("."));
+    let shown = format!("{command:?}");
+    match command.current_dir(root).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{shown} ended with {status}")),
+        Err(error) => Err(format!("{shown} cannot be run: {error}")),
+    }
+}
