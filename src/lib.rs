@@ -1,6 +1,8 @@
 //! Handset, the provisioning server for desk phones that runs at the edge.
 #![forbid(unsafe_code)]
 
+#[cfg(not(target_family = "wasm"))]
+pub mod boot;
 pub mod device;
 pub mod discovery;
 #[cfg(not(target_family = "wasm"))]

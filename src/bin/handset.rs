@@ -18,6 +18,7 @@ use std::task::Waker;
 use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
+use handset::boot;
 use handset::fleet;
 use handset::fleet::Fleet;
 use handset::fleet::Hashes;
@@ -47,6 +48,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Simulates a phone's boot over HTTP; exit code 1 if the phone would suffer
+    Boot(boot::Arguments),
     /// Reads a fleet directory, renders every file of every phone and says what is wrong
     Check {
         /// The fleet directory
@@ -129,6 +132,11 @@ fn main() -> ExitCode {
 
 fn run(command: Command, out: &mut impl Write) -> io::Result<ExitCode> {
     match command {
+        Command::Boot(arguments) => match boot::run(&arguments, out) {
+            Ok(true) => Ok(ExitCode::SUCCESS),
+            Ok(false) => Ok(ExitCode::FAILURE),
+            Err(error) => Err(io::Error::other(error)),
+        },
         Command::Check { directory } => check(&directory, out),
         Command::Explain {
             asked,

@@ -1,0 +1,132 @@
+//! Runs a fuzz target without a nightly: `drive TARGET SECONDS`, mutating seeds and what it knows.
+//!
+//! No coverage guides it; for that the same targets run under cargo-fuzz. The sequence is the same every
+//! time. An input that makes the target panic is written to `fuzz/artifacts/`.
+
+use std::fs;
+use std::panic;
+use std::process::ExitCode;
+use std::time::Duration;
+use std::time::Instant;
+
+use handset_fuzz::TARGETS;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [target, seconds] = arguments.as_slice() else {
+        eprintln!("usage: drive TARGET SECONDS");
+        return ExitCode::from(2);
+    };
+    let Some((name, run)) = TARGETS.iter().find(|(name, _)| name == target) else {
+        eprintln!("no target {target}; known: {:?}", TARGETS.map_names());
+        return ExitCode::from(2);
+    };
+    let Ok(seconds) = seconds.parse() else {
+        eprintln!("{seconds} is no number of seconds");
+        return ExitCode::from(2);
+    };
+    drive(name, *run, Duration::from_secs(seconds))
+}
+
+/// The names of targets, for a message.
+trait Names {
+    fn map_names(&self) -> Vec<&'static str>;
+}
+
+impl Names for &[handset_fuzz::Target] {
+    fn map_names(&self) -> Vec<&'static str> {
+        self.iter().map(|(name, _)| *name).collect()
+    }
+}
+
+fn drive(name: &str, run: fn(&[u8]), time: Duration) -> ExitCode {
+    panic::set_hook(Box::new(|_| {}));
+    let start = Instant::now();
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut corpus: Vec<Vec<u8>> = SEEDS.iter().map(|seed| seed.as_bytes().to_vec()).collect();
+    let mut runs = 0_u64;
+    while start.elapsed() < time {
+        for _ in 0..1000 {
+            let input = random.mutate(&corpus);
+            if panic::catch_unwind(|| run(&input)).is_err() {
+                return report(name, &input);
+            }
+            if random.below(64) == 0 && input.len() < 4096 {
+                let place = random.below(corpus.len().max(512));
+                match corpus.get_mut(place) {
+                    Some(old) if place >= SEEDS.len() => *old = input,
+                    _ => corpus.push(input),
+                }
+            }
+            runs += 1;
+        }
+    }
+    println!("{name}: {runs} inputs in {:.0} s, no fault", start.elapsed().as_secs_f64());
+    ExitCode::SUCCESS
+}
+
+fn report(name: &str, input: &[u8]) -> ExitCode {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/artifacts");
+    let path = format!("{folder}/{name}");
+    let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, input));
+    eprintln!("{name} panics on {:?} ({path}: {written:?})", String::from_utf8_lossy(input));
+    ExitCode::FAILURE
+}
+
+/// Xorshift (Marsaglia 2003): the same sequence every time.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.next() % limit.max(1) as u64).unwrap_or(0)
+    }
+
+    fn mutate(&mut self, corpus: &[Vec<u8>]) -> Vec<u8> {
+        let mut input = corpus[self.below(corpus.len())].clone();
+        for _ in 0..=self.below(6) {
+            let place = self.below(input.len() + 1);
+            match self.below(6) {
+                0 => input.truncate(place),
+                1 => input.insert(place, self.next() as u8),
+                2 if place < input.len() => input[place] ^= 1 << self.below(8),
+                3 if place < input.len() => drop(input.remove(place)),
+                4 => {
+                    let other = &corpus[self.below(corpus.len())];
+                    let from = self.below(other.len() + 1);
+                    input.truncate(place);
+                    input.extend(&other[from..]);
+                }
+                _ => {
+                    let word = WORDS[self.below(WORDS.len())];
+                    input.splice(place..place, word.bytes());
+                }
+            }
+        }
+        input
+    }
+}
+
+const SEEDS: &[&str] = &[
+    "/lync/firmware/3111-46157-002.3111-46157-002.sip.ld",
+    "/lync/%2e%2e/00-04-f2-80-62-d6-phone.cfg",
+    "{mac}-{name}.tar.gz\n0004f28062d6-core.tar.gz",
+    "firmware/{version}/{part_number}.sip.ld\nfirmware/4.1.4/3111-46157-002.sip.ld",
+    "bytes=0-99,200-",
+    "bytes=-18446744073709551616",
+    "FileTransport PolycomVVX-VVX_400-UA/4.1.4.7430 (SN:0004f28062d6) Type/Application",
+    "AUDC-IPPhone/2.2.8.61 (440HDG-Rev0; 00908F602AAC)",
+    "Panasonic_KX-UT113/01.133 (0080f0c8c381)",
+    "<?xml version=\"1.0\"?><APPLICATION APP_FILE_PATH=\"sip.ld\" CONFIG_FILES=\"a.cfg, [MACADDRESS]-b.cfg\"><APPLICATION_VVX400 CONFIG_FILES_VVX400=\"c\"/></APPLICATION>",
+];
+
+const WORDS: &[&str] = &[
+    "/", "//", "..", "%2e", "%00", "%", "\\", "{", "}", "{mac}", "{model}", "{name}", "bytes=", "-", ",", "0004f28062d6",
+    "Poly", "-UA/", "(SN:", "AUDC-IPPhone", "_UC_", "<", ">", "\"", "&#10;", "]]>", "<!--", "APPLICATION", "é", "\u{1F600}", "\n",
+];
