@@ -1,0 +1,100 @@
+//! One suite for all stores: what the two traits mean. A new store is one module and a line a test.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test ends where something is not as it should be"
+)]
+
+#[path = "support/suite.rs"]
+mod suite;
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Waker;
+
+use handset::device::DeviceRecord;
+use handset::device::DeviceSettings;
+use handset::store::directory::Body;
+use handset::store::directory::DirectoryStore;
+use handset::store::directory::Snapshot;
+use handset::store::memory::MemoryStore;
+use http_body::Body as HttpBody;
+use tempfile::TempDir;
+
+use suite::Collect;
+
+impl Collect for Body {
+    fn collect(mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut context = Context::from_waker(Waker::noop());
+        while let Poll::Ready(Some(frame)) = pin!(&mut self).poll_frame(&mut context) {
+            bytes.extend_from_slice(&frame.unwrap().into_data().unwrap());
+        }
+        bytes
+    }
+}
+
+fn memory() -> MemoryStore {
+    let store = MemoryStore::default();
+    let settings = DeviceSettings {
+        model: suite::MODEL.to_owned(),
+        ..DeviceSettings::default()
+    };
+    let record = DeviceRecord {
+        settings: [(suite::release(), settings)].into(),
+        ..DeviceRecord::default()
+    };
+    store.set_site(suite::site());
+    store.set_device(suite::SITE, suite::device(), record);
+    store
+}
+
+fn directory() -> (DirectoryStore, TempDir) {
+    let state = tempfile::tempdir().unwrap();
+    (
+        DirectoryStore::open(state.path(), snapshot()).unwrap(),
+        state,
+    )
+}
+
+fn snapshot() -> Snapshot {
+    let settings = format!(r#"{{"model": "{}"}}"#, suite::MODEL);
+    let devices = HashMap::from([(suite::device(), settings.into_bytes().into())]);
+    Snapshot {
+        sites: [(suite::SITE.to_owned(), Arc::new(suite::site()))].into(),
+        devices: [(suite::SITE.to_owned(), devices)].into(),
+        ..Snapshot::default()
+    }
+}
+
+macro_rules! conforms {
+    ($($name:ident)*) => {
+        mod memory_store {
+            $(#[test] fn $name() { super::suite::$name(&super::memory()); })*
+        }
+        mod directory_store {
+            $(#[test] fn $name() { super::suite::$name(&super::directory().0); })*
+        }
+    };
+}
+
+conforms! {
+    a_blob_is_read_back_by_ranges
+    a_contact_replaces_the_one_before
+    a_deleted_blob_is_gone_and_deleting_it_again_is_no_error
+    an_empty_blob_is_a_blob
+    another_length_than_was_said_stores_nothing
+    concurrent_updates_all_count
+    missing_is_none
+    updates_need_the_current_revision
+}
+
+#[test]
+fn two_processes_over_one_directory_see_each_other() {
+    let (first, state) = directory();
+    let second = DirectoryStore::open(state.path(), snapshot()).unwrap();
+    suite::an_update_of_one_is_seen_by_the_other(&first, &second);
+}
