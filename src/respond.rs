@@ -104,7 +104,7 @@ pub async fn respond<S: Records + Blobs>(
         outcome: "refuse",
         ..Explanation::default()
     };
-    match answer(store, &request, upload, &mut explanation).await {
+    let mut response = match answer(store, &request, upload, &mut explanation).await {
         Ok(response) => response,
         Err(Failure::NotFound(reason)) => {
             explanation.reason = reason;
@@ -127,7 +127,11 @@ pub async fn respond<S: Records + Blobs>(
             response
         }
         Err(Failure::Store(error)) => store_failed(&error, explanation),
+    };
+    if request.method == Method::HEAD {
+        response.body = Payload::Bytes(Vec::new());
     }
+    response
 }
 
 /// A request that gets no file.
