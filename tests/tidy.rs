@@ -130,8 +130,7 @@ fn apply(rule: &Rule, path: &str, text: &str, found: &mut Vec<String>) {
     if !about(rule.within) || about(rule.except) {
         return;
     }
-    let mut lines = text.lines().enumerate();
-    while let Some((index, line)) = lines.next() {
+    for (index, line) in text.lines().enumerate() {
         if !rule.tests && line.trim() == "#[cfg(test)]" {
             return;
         }

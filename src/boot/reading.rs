@@ -125,8 +125,11 @@ fn line_of(text: &str, position: u64) -> usize {
         .count()
 }
 
+/// Values by name, and the files to include.
+type KeyValues = (Vec<(String, String)>, Vec<String>);
+
 /// Reads `name=value` lines; `include FILE` lines come back apart.
-pub(super) fn key_values(bytes: &[u8]) -> Result<(Vec<(String, String)>, Vec<String>), String> {
+pub(super) fn key_values(bytes: &[u8]) -> Result<KeyValues, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())?;
     let mut values = Vec::new();
     let mut includes = Vec::new();
