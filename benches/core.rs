@@ -2,7 +2,6 @@
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
-    missing_docs,
     reason = "a benchmark ends where something is not as it should be"
 )]
 
