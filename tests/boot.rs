@@ -356,6 +356,7 @@ fn the_office() {
         ("KX-UT136", "0080f0000136", "hq", "01.133"),
         ("KX-UTG200", "0080f0000200", "hq", "03.131"),
         ("KX-UT113", "0080f0000113", "branch", "01.133"),
+        ("420HD", "00908f000421", "branch", "2.2.12"),
         ("VVX 500", "0004f2000501", "branch", "5.9.5"),
     ] {
         let mut arguments = phone(model, mac, format!("http://prov.example.net/{site}/"));

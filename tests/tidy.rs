@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
+use handset::settings;
+
 /// A word that may stand only in some places.
 struct Rule {
     words: &'static [&'static str],
@@ -90,6 +92,32 @@ fn the_rules_are_kept() {
         found.len(),
         found.join("\n")
     );
+}
+
+/// What docs/settings.md says is what the tables say.
+#[test]
+fn every_setting_is_documented() {
+    let text = fs::read_to_string(root().join("docs/settings.md")).unwrap();
+    let tables = [
+        settings::SETTINGS,
+        settings::LINE_FIELDS,
+        settings::KEY_FIELDS,
+    ];
+    for setting in tables.into_iter().flatten() {
+        let row = text
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{}` |", setting.name)));
+        let row = row.unwrap_or_else(|| panic!("{} has no row in docs/settings.md", setting.name));
+        assert!(
+            text.contains(setting.help),
+            "{row}: should say {:?}",
+            setting.help
+        );
+        let secret = text.lines().any(|line| {
+            line.starts_with(&format!("| `{}` |", setting.name)) && line.contains(", secret |")
+        });
+        assert_eq!(secret, setting.secret, "{row}");
+    }
 }
 
 /// First line, white space, names of files.

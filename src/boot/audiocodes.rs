@@ -29,30 +29,48 @@ pub(super) fn boot(boot: &mut Boot, flash: &mut Flash) {
                 .finding(format!("the address is of no use: {problem}"));
         }
     };
-    let (firmware, configuration) = (found.firmware.to_string(), found.configuration.to_string());
+    let mut addresses = (found.firmware.to_string(), found.configuration.to_string());
     for _ in 0..BOOTS {
         let upper = boot.mac.upper();
         boot.client.user_agent = format!(
             "AUDC-IPPhone/{} ({}; {upper})",
             flash.firmware, boot.phone.name
         );
-        match boot.client.image(&firmware, &flash.firmware) {
+        boot.report.files.clear();
+        match boot.client.image(&addresses.0, &flash.firmware) {
             Image::New(version) => {
                 flash.firmware = version;
                 boot.report.reboots += 1;
                 continue;
             }
-            Image::Failed(problem) => boot
-                .report
-                .finding(format!("the image was not taken: {problem}")),
+            Image::Failed(problem) => {
+                boot.report
+                    .finding(format!("the image was not taken: {problem}"));
+            }
             Image::Missing => boot.client.note("no image: the phone keeps its own"),
             Image::Same => {}
         }
-        return configure(boot, &configuration);
+        configure(boot, &addresses.1);
+        match static_addresses(boot).filter(|told| *told != addresses) {
+            Some(told) => addresses = told,
+            None => return,
+        }
+        boot.report.reboots += 1;
     }
     boot.report.finding(
         "the phone reboots again and again: the image never becomes the version that runs",
     );
+}
+
+/// The addresses that the configuration tells the phone to use from now on.
+fn static_addresses(boot: &Boot) -> Option<(String, String)> {
+    let parameters = boot.report.parameters();
+    parameters
+        .get("provisioning/method")
+        .filter(|method| *method == "STATIC")?;
+    let firmware = parameters.get("provisioning/firmware/url")?;
+    let configuration = parameters.get("provisioning/configuration/url")?;
+    Some((firmware.clone(), configuration.clone()))
 }
 
 fn configure(boot: &mut Boot, url: &str) {
