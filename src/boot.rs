@@ -102,11 +102,15 @@ impl From<io::Error> for BootError {
 /// Boots the phone and prints what came of it; `false` if the phone would suffer.
 pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<bool, BootError> {
     let phone = Phone::find(&arguments.model).ok_or_else(|| unknown_model(&arguments.model))?;
-    let mac: MacAddress =
-        arguments.mac.parse().map_err(|error| BootError::Arguments(format!("--mac {}: {error}", arguments.mac)))?;
+    let mac: MacAddress = arguments
+        .mac
+        .parse()
+        .map_err(|error| BootError::Arguments(format!("--mac {}: {error}", arguments.mac)))?;
     let mut flash = load(arguments, phone)?;
     let url = flash.url.clone().ok_or_else(|| {
-        BootError::Arguments("the phone has no address: give --url, such as http://127.0.0.1:8080/lync/".to_owned())
+        BootError::Arguments(
+            "the phone has no address: give --url, such as http://127.0.0.1:8080/lync/".to_owned(),
+        )
     })?;
     let mut boot = Boot {
         phone,
@@ -124,15 +128,21 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<bool, BootErro
     }
     let compared = arguments.compare.then_some(&before);
     match arguments.json {
-        true => boot.report.write_json(out, arguments.show_secrets, compared)?,
-        false => boot.report.write_table(out, arguments.show_secrets, compared)?,
+        true => boot
+            .report
+            .write_json(out, arguments.show_secrets, compared)?,
+        false => boot
+            .report
+            .write_table(out, arguments.show_secrets, compared)?,
     }
     Ok(!boot.report.suffers())
 }
 
 /// Reads a master file as a Polycom phone does; for tests with hostile files.
 pub fn read_master(bytes: &[u8]) -> usize {
-    Phone::find("VVX 400").map_or(0, |phone| polycom::Master::read(bytes, phone).map_or(0, |master| master.config_files.len()))
+    Phone::find("VVX 400").map_or(0, |phone| {
+        polycom::Master::read(bytes, phone).map_or(0, |master| master.config_files.len())
+    })
 }
 
 /// A phone that is booting.
@@ -184,7 +194,10 @@ fn load(arguments: &Arguments, phone: &Phone) -> Result<Flash, BootError> {
 
 fn unknown_model(name: &str) -> BootError {
     let known: Vec<&str> = model::PHONES.iter().map(|phone| phone.name).collect();
-    BootError::Arguments(format!("unknown model {name:?}; known: {}", known.join(", ")))
+    BootError::Arguments(format!(
+        "unknown model {name:?}; known: {}",
+        known.join(", ")
+    ))
 }
 
 fn changes(set: &[String]) -> Result<Vec<(String, String)>, BootError> {

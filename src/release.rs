@@ -1,6 +1,7 @@
 //! A release: every template of a site and what is known of its images, immutable and named by its hash.
 
 use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::Deserialize;
@@ -104,6 +105,8 @@ pub struct Release {
     /// Its templates, parsed.
     pub templates: Templates,
     rules: Vec<Rule>,
+    /// Which rules a name's ending leaves, so that a name is not matched against all of them.
+    by_ending: HashMap<String, Vec<usize>>,
 }
 
 /// A file rule of a vendor, or one that a template's or resource's name makes.
@@ -187,11 +190,13 @@ impl Release {
         for path in record.resources.keys().filter(|path| path.contains('{')) {
             rules.push(own_resource_rule(path)?);
         }
+        let by_ending = index(&rules);
         Ok(Self {
             id,
             record,
             templates,
             rules,
+            by_ending,
         })
     }
 
@@ -202,8 +207,21 @@ impl Release {
 
     /// Every rule that matches a path below the site.
     pub fn matching<'r, 'p>(&'r self, path: &'p RequestPath) -> Vec<(&'r Rule, Captures<'p>)> {
-        self.rules
-            .iter()
+        let ending = path
+            .name()
+            .rsplit_once('.')
+            .map_or("", |(_, ending)| ending);
+        let rules = match ending.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            _ if ending.is_empty() => None,
+            false => self.by_ending.get(ending),
+            true => self.by_ending.get(&ending.to_ascii_lowercase()),
+        };
+        let rules = [rules, self.by_ending.get("")]
+            .into_iter()
+            .flatten()
+            .flatten();
+        let rules = rules.filter_map(|index| self.rules.get(*index));
+        rules
             .filter_map(|rule| Some((rule, rule.pattern.capture(path)?)))
             .collect()
     }
@@ -322,6 +340,21 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
             let _ = write!(text, "{byte:02x}");
             text
         })
+}
+
+/// The rules by the ending of the names they match; under the empty one those that may match any.
+fn index(rules: &[Rule]) -> HashMap<String, Vec<usize>> {
+    let mut index: HashMap<String, Vec<usize>> = HashMap::new();
+    for (place, rule) in rules.iter().enumerate() {
+        let pattern = rule.pattern.to_string().to_ascii_lowercase();
+        let ending = pattern.rsplit_once('.').map(|(_, ending)| ending);
+        let fixed = ending.filter(|ending| !ending.is_empty() && !ending.contains(['{', '}', '/']));
+        index
+            .entry(fixed.unwrap_or_default().to_owned())
+            .or_default()
+            .push(place);
+    }
+    index
 }
 
 fn vendor_rules() -> Result<Vec<Rule>, ReleaseError> {

@@ -104,7 +104,7 @@ pub async fn respond<S: Records + Blobs>(
         outcome: "refuse",
         ..Explanation::default()
     };
-    match answer(store, &request, upload, &mut explanation).await {
+    let mut response = match answer(store, &request, upload, &mut explanation).await {
         Ok(response) => response,
         Err(Failure::NotFound(reason)) => {
             explanation.reason = reason;
@@ -127,7 +127,11 @@ pub async fn respond<S: Records + Blobs>(
             response
         }
         Err(Failure::Store(error)) => store_failed(&error, explanation),
+    };
+    if request.method == Method::HEAD {
+        response.body = Payload::Bytes(Vec::new());
     }
+    response
 }
 
 /// A request that gets no file.
@@ -356,41 +360,19 @@ impl<S: Records + Blobs> Context<'_, S> {
         Ok(bodies)
     }
 
-    /// The head of a response to GET or HEAD, with the bytes that `body` gives for the range to send.
+    /// The response to GET or HEAD, with the bytes that `body` gives for the range to send.
     fn conditional(
         &self,
         file: &File<'_>,
         class: Option<Class>,
         body: impl FnOnce(Range<u64>) -> Vec<u8>,
     ) -> Response<S::Body> {
-        let headers = self.request.headers;
-        let validators = Validators {
-            etag: file.etag,
-            modified: file.modified,
-        };
-        let range = headers
-            .get(header::RANGE)
-            .and_then(|value| value.to_str().ok());
-        let range = range.filter(|_| precondition::range_counts(headers, validators));
-        let requested = range.map_or(Requested::Whole, |range| range::parse(range, file.length));
-        let mut response = empty(StatusCode::OK);
+        let mut response = representation(file, class);
         let head = &mut response.headers;
-        put(head, header::ETAG, file.etag);
-        put(head, header::CONTENT_TYPE, file.media_type);
-        put(head, header::ACCEPT_RANGES, "bytes");
-        put(
-            head,
-            header::CACHE_CONTROL,
-            if class == Some(Class::Device) {
-                "private, no-store"
-            } else {
-                "no-cache"
-            },
-        );
-        if let Some(date) = file.modified.and_then(precondition::format_date) {
-            put(head, header::LAST_MODIFIED, &date);
-        }
-        match (precondition::evaluate(headers, validators), requested) {
+        match (
+            precondition::evaluate(self.request.headers, file.validators()),
+            self.requested(file),
+        ) {
             (Verdict::Failed, _) => response.status = StatusCode::PRECONDITION_FAILED,
             (Verdict::NotModified, _) => {
                 response.status = StatusCode::NOT_MODIFIED;
@@ -411,18 +393,34 @@ impl<S: Records + Blobs> Context<'_, S> {
             }
             (Verdict::Proceed, Requested::Part(range)) => {
                 response.status = StatusCode::PARTIAL_CONTENT;
-                let content_range =
-                    format!("bytes {}-{}/{}", range.start, range.end - 1, file.length);
-                put(head, header::CONTENT_RANGE, &content_range);
+                let (first, last) = (range.start, range.end - 1);
+                put(
+                    head,
+                    header::CONTENT_RANGE,
+                    &format!("bytes {first}-{last}/{}", file.length),
+                );
                 put(
                     head,
                     header::CONTENT_LENGTH,
                     &(range.end - range.start).to_string(),
                 );
-                response.body = Payload::Bytes(self.unless_head(|| body(range)));
+                response.body = Payload::Bytes(body(range));
             }
         }
         response
+    }
+
+    /// How much of a file is asked for. Ranges are defined for GET alone.
+    fn requested(&self, file: &File<'_>) -> Requested {
+        let headers = self.request.headers;
+        let range = headers
+            .get(header::RANGE)
+            .and_then(|value| value.to_str().ok());
+        let counts = self.request.method == Method::GET
+            && precondition::range_counts(headers, file.validators());
+        range
+            .filter(|_| counts)
+            .map_or(Requested::Whole, |range| range::parse(range, file.length))
     }
 
     fn unless_head(&self, body: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
@@ -566,6 +564,34 @@ struct File<'a> {
     modified: Option<u64>,
     length: u64,
     media_type: &'a str,
+}
+
+impl<'a> File<'a> {
+    fn validators(&self) -> Validators<'a> {
+        Validators {
+            etag: self.etag,
+            modified: self.modified,
+        }
+    }
+}
+
+/// 200 with the headers that describe a file, and no body yet.
+fn representation<Body>(file: &File<'_>, class: Option<Class>) -> Response<Body> {
+    let mut response = empty(StatusCode::OK);
+    let head = &mut response.headers;
+    put(head, header::ETAG, file.etag);
+    put(head, header::CONTENT_TYPE, file.media_type);
+    put(head, header::ACCEPT_RANGES, "bytes");
+    let own = class == Some(Class::Device);
+    put(
+        head,
+        header::CACHE_CONTROL,
+        if own { "private, no-store" } else { "no-cache" },
+    );
+    if let Some(date) = file.modified.and_then(precondition::format_date) {
+        put(head, header::LAST_MODIFIED, &date);
+    }
+    response
 }
 
 fn store_failed<Body>(error: &StoreError, mut explanation: Explanation) -> Response<Body> {

@@ -14,40 +14,76 @@ use crate::discovery::audiocodes;
 /// Boots until the firmware is the one that the server has.
 pub(super) fn boot(boot: &mut Boot, flash: &mut Flash) {
     let mac = boot.mac.to_string();
-    let identity = Identity { mac: &mac, model: boot.phone.name };
+    let identity = Identity {
+        mac: &mac,
+        model: boot.phone.name,
+    };
     // The address is read as DHCP option 160 is: `…/<firmware>;<configuration>`, either left out.
     let options = [(audiocodes::URL_OPTION, boot.url.as_str())];
     let lease = Lease::new(&options);
     let found = match audiocodes::discover(&lease, audiocodes::URL_OPTION, &identity) {
         Ok(found) => found,
-        Err(problem) => return boot.report.finding(format!("the address is of no use: {problem}")),
+        Err(problem) => {
+            return boot
+                .report
+                .finding(format!("the address is of no use: {problem}"));
+        }
     };
-    let (firmware, configuration) = (found.firmware.to_string(), found.configuration.to_string());
+    let mut addresses = (found.firmware.to_string(), found.configuration.to_string());
     for _ in 0..BOOTS {
         let upper = boot.mac.upper();
-        boot.client.user_agent = format!("AUDC-IPPhone/{} ({}; {upper})", flash.firmware, boot.phone.name);
-        match boot.client.image(&firmware, &flash.firmware) {
+        boot.client.user_agent = format!(
+            "AUDC-IPPhone/{} ({}; {upper})",
+            flash.firmware, boot.phone.name
+        );
+        boot.report.files.clear();
+        match boot.client.image(&addresses.0, &flash.firmware) {
             Image::New(version) => {
                 flash.firmware = version;
                 boot.report.reboots += 1;
                 continue;
             }
-            Image::Failed(problem) => boot.report.finding(format!("the image was not taken: {problem}")),
+            Image::Failed(problem) => {
+                boot.report
+                    .finding(format!("the image was not taken: {problem}"));
+            }
             Image::Missing => boot.client.note("no image: the phone keeps its own"),
             Image::Same => {}
         }
-        return configure(boot, &configuration);
+        configure(boot, &addresses.1);
+        match static_addresses(boot).filter(|told| *told != addresses) {
+            Some(told) => addresses = told,
+            None => return,
+        }
+        boot.report.reboots += 1;
     }
-    boot.report.finding("the phone reboots again and again: the image never becomes the version that runs");
+    boot.report.finding(
+        "the phone reboots again and again: the image never becomes the version that runs",
+    );
+}
+
+/// The addresses that the configuration tells the phone to use from now on.
+fn static_addresses(boot: &Boot) -> Option<(String, String)> {
+    let parameters = boot.report.parameters();
+    parameters
+        .get("provisioning/method")
+        .filter(|method| *method == "STATIC")?;
+    let firmware = parameters.get("provisioning/firmware/url")?;
+    let configuration = parameters.get("provisioning/configuration/url")?;
+    Some((firmware.clone(), configuration.clone()))
 }
 
 fn configure(boot: &mut Boot, url: &str) {
     let name = url.rsplit('/').next().unwrap_or_default().to_owned();
     match boot.client.get(url) {
         Fetched::Body(bytes) => apply(boot, url, &name, &bytes),
-        Fetched::Missing => boot.report.finding(format!("{name} is missing: the phone stays as it was")),
+        Fetched::Missing => boot
+            .report
+            .finding(format!("{name} is missing: the phone stays as it was")),
         Fetched::Unreachable(problem) => {
-            boot.report.finding(format!("{problem}: the phone keeps its last good configuration"));
+            boot.report.finding(format!(
+                "{problem}: the phone keeps its last good configuration"
+            ));
         }
     }
 }
@@ -55,26 +91,49 @@ fn configure(boot: &mut Boot, url: &str) {
 fn apply(boot: &mut Boot, url: &str, name: &str, bytes: &[u8]) {
     let (mut parameters, includes) = match reading::key_values(bytes) {
         Ok(read) => read,
-        Err(problem) => return boot.report.finding(format!("{name} cannot be read ({problem})")),
+        Err(problem) => {
+            return boot
+                .report
+                .finding(format!("{name} cannot be read ({problem})"));
+        }
     };
-    let model = parameters.iter().find(|(name, _)| name == "system/type").map(|(_, value)| value.clone());
+    let model = parameters
+        .iter()
+        .find(|(name, _)| name == "system/type")
+        .map(|(_, value)| value.clone());
     match model {
         Some(model) if model == boot.phone.name => {}
-        Some(model) => return boot.report.finding(format!("{name} is for a {model}: the phone ignores it")),
-        None => return boot.report.finding(format!("{name} names no model (system/type): the phone ignores it")),
+        Some(model) => {
+            return boot
+                .report
+                .finding(format!("{name} is for a {model}: the phone ignores it"));
+        }
+        None => {
+            return boot.report.finding(format!(
+                "{name} names no model (system/type): the phone ignores it"
+            ));
+        }
     }
     let directory = url.rsplit_once('/').map_or(url, |(directory, _)| directory);
     for file in includes {
         match boot.client.get(&format!("{directory}/{file}")) {
             Fetched::Body(bytes) => match reading::key_values(&bytes) {
                 Ok((included, _)) => parameters.extend(included),
-                Err(problem) => boot.report.finding(format!("{file} cannot be read ({problem})")),
+                Err(problem) => boot
+                    .report
+                    .finding(format!("{file} cannot be read ({problem})")),
             },
-            _ => boot.report.finding(format!("{file} is missing, though {name} includes it")),
+            _ => boot
+                .report
+                .finding(format!("{file} is missing, though {name} includes it")),
         }
     }
     // A later line replaces an earlier one.
     parameters.reverse();
-    boot.report.files.push(Taken { file: name.to_owned(), parameters, unknown: Vec::new() });
+    boot.report.files.push(Taken {
+        file: name.to_owned(),
+        parameters,
+        unknown: Vec::new(),
+    });
     boot.report.came_up = true;
 }

@@ -89,13 +89,16 @@ impl Client {
         let user = flash.user.as_deref().or(maker);
         let password = flash.password.as_deref().or(maker);
         let hosts = arguments.resolve.iter().map(|pair| {
-            let (host, address) =
-                pair.split_once('=').ok_or_else(|| format!("--resolve {pair}: give HOST=ADDRESS:PORT"))?;
+            let (host, address) = pair
+                .split_once('=')
+                .ok_or_else(|| format!("--resolve {pair}: give HOST=ADDRESS:PORT"))?;
             Ok((host.to_ascii_lowercase(), address.to_owned()))
         });
         Ok(Self {
             agent: Agent::new_with_config(config),
-            credentials: user.zip(password).map(|(user, password)| (user.to_owned(), password.to_owned())),
+            credentials: user
+                .zip(password)
+                .map(|(user, password)| (user.to_owned(), password.to_owned())),
             authorization: None,
             hosts: hosts.collect::<Result<_, String>>()?,
             user_agent: String::new(),
@@ -120,7 +123,10 @@ impl Client {
         let mut body = Vec::new();
         let status = self.send("GET", url, None, |response| {
             let mut reader = response.body_mut().as_reader().take(LARGEST);
-            reader.read_to_end(&mut body).map(|read| read as u64).map_err(|error| error.to_string())
+            reader
+                .read_to_end(&mut body)
+                .map(|read| read as u64)
+                .map_err(|error| error.to_string())
         });
         match status {
             Ok(200) => Fetched::Body(body),
@@ -145,21 +151,34 @@ impl Client {
     pub(super) fn image(&mut self, url: &str, running: &str) -> Image {
         let mut found = Image::Missing;
         let status = self.send("GET", url, None, |response| {
-            let length: Option<u64> =
-                response.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse().ok());
-            let etag = response.headers().get("etag").and_then(|value| value.to_str().ok()).unwrap_or("?").to_owned();
+            let length: Option<u64> = response
+                .headers()
+                .get("content-length")
+                .and_then(|value| value.to_str().ok()?.parse().ok());
+            let etag = response
+                .headers()
+                .get("etag")
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or("?")
+                .to_owned();
             let mut reader = response.body_mut().as_reader();
             let mut header = Vec::new();
-            (&mut reader).take(HEADER).read_to_end(&mut header).map_err(|error| error.to_string())?;
+            (&mut reader)
+                .take(HEADER)
+                .read_to_end(&mut header)
+                .map_err(|error| error.to_string())?;
             let version = version_of(&header).unwrap_or(etag);
             let mut bytes = header.len() as u64;
             if version == running {
                 found = Image::Same;
                 return Ok(bytes);
             }
-            bytes += std::io::copy(&mut reader, &mut std::io::sink()).map_err(|error| error.to_string())?;
+            bytes += std::io::copy(&mut reader, &mut std::io::sink())
+                .map_err(|error| error.to_string())?;
             found = match length {
-                Some(length) if length != bytes => Image::Failed(format!("{bytes} of {length} bytes")),
+                Some(length) if length != bytes => {
+                    Image::Failed(format!("{bytes} of {length} bytes"))
+                }
                 _ => Image::New(version),
             };
             Ok(bytes)
@@ -189,15 +208,24 @@ impl Client {
         let start = Instant::now();
         let mut answer = self.call(method, url, body);
         let asked = matches!(&answer, Ok(response) if response.status() == 401);
-        if let (true, Some((user, password)), None) = (asked, self.credentials.clone(), &self.authorization) {
+        if let (true, Some((user, password)), None) =
+            (asked, self.credentials.clone(), &self.authorization)
+        {
             self.record(method, url, 401, 0, start, "asks for credentials");
-            self.authorization = Some(format!("Basic {}", base64(format!("{user}:{password}").as_bytes())));
+            self.authorization = Some(format!(
+                "Basic {}",
+                base64(format!("{user}:{password}").as_bytes())
+            ));
             answer = self.call(method, url, body);
         }
         match answer {
             Ok(mut response) => {
                 let status = response.status().as_u16();
-                let read = if status == 200 { read(&mut response) } else { Ok(0) };
+                let read = if status == 200 {
+                    read(&mut response)
+                } else {
+                    Ok(0)
+                };
                 let bytes = read.clone().unwrap_or(0);
                 self.record(method, url, status, bytes, start, "");
                 read.map(|_| status)
@@ -209,7 +237,12 @@ impl Client {
         }
     }
 
-    fn call(&self, method: &str, url: &str, body: Option<&[u8]>) -> Result<Response<ureq::Body>, String> {
+    fn call(
+        &self,
+        method: &str,
+        url: &str,
+        body: Option<&[u8]>,
+    ) -> Result<Response<ureq::Body>, String> {
         let (url, credentials) = without_credentials(url);
         let (url, host) = self.resolve(&url);
         let mut request = http::Request::builder().method(method).uri(url);
@@ -217,7 +250,8 @@ impl Client {
         if let Some(host) = host {
             request = request.header("host", host);
         }
-        let in_url = credentials.map(|credentials| format!("Basic {}", base64(credentials.as_bytes())));
+        let in_url =
+            credentials.map(|credentials| format!("Basic {}", base64(credentials.as_bytes())));
         if let Some(authorization) = in_url.as_ref().or(self.authorization.as_ref()) {
             request = request.header("authorization", authorization);
         }
@@ -225,26 +259,55 @@ impl Client {
             Some(body) => request.body(body).map(|request| self.agent.run(request)),
             None => request.body(()).map(|request| self.agent.run(request)),
         };
-        answer.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+        answer
+            .map_err(|error| error.to_string())?
+            .map_err(|error| error.to_string())
     }
 
     /// What a name server would say of the host: the address to connect to, and the host to ask for.
     fn resolve(&self, url: &str) -> (String, Option<String>) {
-        let Some((scheme, rest)) = url.split_once("://") else { return (url.to_owned(), None) };
+        let Some((scheme, rest)) = url.split_once("://") else {
+            return (url.to_owned(), None);
+        };
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let name = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
+        let name = host
+            .split(':')
+            .next()
+            .unwrap_or_default()
+            .to_ascii_lowercase();
         match self.hosts.get(&name) {
-            Some(address) => (format!("{scheme}://{address}/{path}"), Some(host.to_owned())),
+            Some(address) => (
+                format!("{scheme}://{address}/{path}"),
+                Some(host.to_owned()),
+            ),
             None => (url.to_owned(), None),
         }
     }
 
-    fn record(&mut self, method: &'static str, url: &str, status: u16, bytes: u64, start: Instant, note: &str) {
+    fn record(
+        &mut self,
+        method: &'static str,
+        url: &str,
+        status: u16,
+        bytes: u64,
+        start: Instant,
+        note: &str,
+    ) {
         let (url, _) = without_credentials(url);
-        let path = url.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| rest.split_at(at).1));
+        let path = url
+            .split_once("://")
+            .and_then(|(_, rest)| rest.find('/').map(|at| rest.split_at(at).1));
         let shown = path.unwrap_or(&url).to_owned();
         let milliseconds = start.elapsed().as_millis();
-        self.requests.push(Exchange { method, url, shown, status, bytes, milliseconds, note: note.to_owned() });
+        self.requests.push(Exchange {
+            method,
+            url,
+            shown,
+            status,
+            bytes,
+            milliseconds,
+            note: note.to_owned(),
+        });
     }
 }
 
@@ -255,15 +318,21 @@ const HEADER: u64 = 4096;
 fn version_of(header: &[u8]) -> Option<String> {
     let line = header.split(|byte| *byte == b'\n').next()?;
     let line = std::str::from_utf8(line).ok()?;
-    line.split_once("version=").map(|(_, version)| version.trim().to_owned())
+    line.split_once("version=")
+        .map(|(_, version)| version.trim().to_owned())
 }
 
 /// `user:password@` comes out of an address: it is sent as a header and never printed.
 fn without_credentials(url: &str) -> (String, Option<String>) {
-    let Some((scheme, rest)) = url.split_once("://") else { return (url.to_owned(), None) };
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return (url.to_owned(), None);
+    };
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     match host.rsplit_once('@') {
-        Some((credentials, host)) => (format!("{scheme}://{host}{path}"), Some(credentials.to_owned())),
+        Some((credentials, host)) => (
+            format!("{scheme}://{host}{path}"),
+            Some(credentials.to_owned()),
+        ),
         None => (url.to_owned(), None),
     }
 }
@@ -273,12 +342,22 @@ fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for chunk in bytes.chunks(3) {
-        let group = chunk.iter().enumerate().fold(0_u32, |group, (index, byte)| {
-            group | u32::from(*byte) << (16 - 8 * index)
-        });
+        let group = chunk
+            .iter()
+            .enumerate()
+            .fold(0_u32, |group, (index, byte)| {
+                group | u32::from(*byte) << (16 - 8 * index)
+            });
         for index in 0..4 {
-            let letter = LETTERS.get((group >> (18 - 6 * index) & 63) as usize).copied().unwrap_or(b'=');
-            text.push(if index <= chunk.len() { char::from(letter) } else { '=' });
+            let letter = LETTERS
+                .get((group >> (18 - 6 * index) & 63) as usize)
+                .copied()
+                .unwrap_or(b'=');
+            text.push(if index <= chunk.len() {
+                char::from(letter)
+            } else {
+                '='
+            });
         }
     }
     text
@@ -287,12 +366,16 @@ fn base64(bytes: &[u8]) -> String {
 fn tls(arguments: &Arguments) -> Result<TlsConfig, String> {
     let mut tls = TlsConfig::builder();
     if let Some(path) = &arguments.ca {
-        let certificate = Certificate::from_pem(&read(path)?).map_err(|error| format!("{}: {error}", path.display()))?;
+        let certificate = Certificate::from_pem(&read(path)?)
+            .map_err(|error| format!("{}: {error}", path.display()))?;
         tls = tls.root_certs(RootCerts::new_with_certs(&[certificate]));
     }
     if let Some(path) = &arguments.cert {
         let (chain, key) = identity(&read(path)?).ok_or_else(|| {
-            format!("{}: holds no certificate with its private key in PEM", path.display())
+            format!(
+                "{}: holds no certificate with its private key in PEM",
+                path.display()
+            )
         })?;
         tls = tls.client_cert(Some(ClientCert::new_with_certs(&chain, key)));
     }
@@ -324,7 +407,13 @@ mod tests {
 
     #[test]
     fn credentials() {
-        for (text, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
+        for (text, coded) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+        ] {
             assert_eq!(base64(text.as_bytes()), coded);
         }
         let split = without_credentials("http://a:b@h:1/x@y");
@@ -333,7 +422,10 @@ mod tests {
 
     #[test]
     fn versions() {
-        assert_eq!(version_of(b"X version=4.1.4\nrest").as_deref(), Some("4.1.4"));
+        assert_eq!(
+            version_of(b"X version=4.1.4\nrest").as_deref(),
+            Some("4.1.4")
+        );
         assert_eq!(version_of(b"\xff\xfe"), None);
     }
 }

@@ -39,7 +39,10 @@ impl Flash {
     pub(super) fn load(path: &Path) -> io::Result<Self> {
         match fs::read(path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
-                let problem = format!("{} is no phone's flash: {error}; --factory-reset clears it", path.display());
+                let problem = format!(
+                    "{} is no phone's flash: {error}; --factory-reset clears it",
+                    path.display()
+                );
                 io::Error::new(io::ErrorKind::InvalidData, problem)
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),

@@ -64,13 +64,18 @@ impl Phone {
     /// The phone of this name, in any spelling: `VVX 400`, `vvx400`, `VVX_400`.
     pub(super) fn find(name: &str) -> Option<&'static Self> {
         let plain = |text: &str| text.replace([' ', '_', '-'], "").to_ascii_lowercase();
-        PHONES.iter().find(|phone| plain(phone.name) == plain(name) || plain(phone.token()) == plain(name))
+        PHONES
+            .iter()
+            .find(|phone| plain(phone.name) == plain(name) || plain(phone.token()) == plain(name))
     }
 
     /// The model's part of the User-Agent: `VVX_400`.
     pub(super) fn token(&self) -> &'static str {
         match self.maker {
-            Maker::Polycom => self.agent.split_once('-').map_or(self.agent, |(_, token)| token),
+            Maker::Polycom => self
+                .agent
+                .split_once('-')
+                .map_or(self.agent, |(_, token)| token),
             _ => self.agent,
         }
     }
@@ -84,7 +89,14 @@ const fn p(
     factory: &'static str,
     signs_in_by_pin: bool,
 ) -> Phone {
-    Phone { name, maker, agent, part_number, factory, signs_in_by_pin }
+    Phone {
+        name,
+        maker,
+        agent,
+        part_number,
+        factory,
+        signs_in_by_pin,
+    }
 }
 
 #[cfg(test)]
@@ -95,12 +107,20 @@ mod tests {
 
     #[test]
     fn sorted_and_found_by_name() {
-        assert!(PHONES.is_sorted_by(|a, b| a.name < b.name), "sort PHONES by name");
+        assert!(
+            PHONES.is_sorted_by(|a, b| a.name < b.name),
+            "sort PHONES by name"
+        );
         for phone in PHONES {
             for name in [phone.name, phone.token(), &phone.name.to_lowercase()] {
                 assert_eq!(Phone::find(name).unwrap().name, phone.name);
             }
-            assert_eq!(phone.maker == Maker::Polycom, !phone.part_number.is_empty(), "{}", phone.name);
+            assert_eq!(
+                phone.maker == Maker::Polycom,
+                !phone.part_number.is_empty(),
+                "{}",
+                phone.name
+            );
         }
     }
 }

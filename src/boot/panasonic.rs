@@ -12,14 +12,23 @@ use crate::boot::reading;
 use crate::boot::report::Taken;
 
 /// The device's own file wins over the product's, that over the master's.
-const ORDER: [&str; 3] = ["CFG_STANDARD_FILE_PATH", "CFG_PRODUCT_FILE_PATH", "CFG_MASTER_FILE_PATH"];
+const ORDER: [&str; 3] = [
+    "CFG_STANDARD_FILE_PATH",
+    "CFG_PRODUCT_FILE_PATH",
+    "CFG_MASTER_FILE_PATH",
+];
 
 /// Boots until the firmware is the one that the configuration names.
 pub(super) fn boot(boot: &mut Boot, flash: &mut Flash) {
     for _ in 0..BOOTS {
         boot.report.files.clear();
-        boot.client.user_agent = format!("Panasonic_{}/{} ({})", boot.phone.name, flash.firmware, boot.mac);
-        let Some(addresses) = initial(boot, flash) else { return };
+        boot.client.user_agent = format!(
+            "Panasonic_{}/{} ({})",
+            boot.phone.name, flash.firmware, boot.mac
+        );
+        let Some(addresses) = initial(boot, flash) else {
+            return;
+        };
         certificates(boot, &addresses);
         for name in ORDER {
             if let Some(address) = value(&addresses, name) {
@@ -33,7 +42,9 @@ pub(super) fn boot(boot: &mut Boot, flash: &mut Flash) {
         }
         boot.report.reboots += 1;
     }
-    boot.report.finding("the phone reboots again and again: the image never becomes the version that runs");
+    boot.report.finding(
+        "the phone reboots again and again: the image never becomes the version that runs",
+    );
 }
 
 /// The initial file: the one that the address names, else `{MODEL}.cfg`.
@@ -47,22 +58,35 @@ fn initial(boot: &mut Boot, flash: &Flash) -> Option<BTreeMap<String, String>> {
     match boot.client.get(&url) {
         Fetched::Body(bytes) => match read(boot, &bytes) {
             Ok(values) => return Some(values.into_iter().collect()),
-            Err(problem) => boot.report.finding(format!("{name} cannot be read ({problem}): the phone stays as it was")),
+            Err(problem) => boot.report.finding(format!(
+                "{name} cannot be read ({problem}): the phone stays as it was"
+            )),
         },
-        Fetched::Missing => boot.report.finding(format!("{name} is missing: the phone stays as it was")),
+        Fetched::Missing => boot
+            .report
+            .finding(format!("{name} is missing: the phone stays as it was")),
         Fetched::Unreachable(problem) => {
-            boot.report.finding(format!("{problem}: the phone keeps its last good configuration"));
+            boot.report.finding(format!(
+                "{problem}: the phone keeps its last good configuration"
+            ));
         }
     }
     None
 }
 
 fn certificates(boot: &mut Boot, addresses: &BTreeMap<String, String>) {
-    let names = ["CFG_ROOT_CERTIFICATE_PATH", "CFG_ROOT_CERTIFICATE_PATH1", "CFG_ROOT_CERTIFICATE_PATH2", "CFG_ROOT_CERTIFICATE_PATH3"];
+    let names = [
+        "CFG_ROOT_CERTIFICATE_PATH",
+        "CFG_ROOT_CERTIFICATE_PATH1",
+        "CFG_ROOT_CERTIFICATE_PATH2",
+        "CFG_ROOT_CERTIFICATE_PATH3",
+    ];
     for address in names.into_iter().filter_map(|name| value(addresses, name)) {
         match boot.client.get(address) {
             Fetched::Body(bytes) if bytes.starts_with(b"-----BEGIN") => {}
-            _ => boot.report.finding(format!("{address} is no certificate: servers signed by it are not trusted")),
+            _ => boot.report.finding(format!(
+                "{address} is no certificate: servers signed by it are not trusted"
+            )),
         }
     }
 }
@@ -71,17 +95,28 @@ fn device_file(boot: &mut Boot, url: &str) {
     let file = file_name(url);
     match boot.client.get(url) {
         Fetched::Body(bytes) => match read(boot, &bytes) {
-            Ok(parameters) => boot.report.files.push(Taken { file, parameters, unknown: Vec::new() }),
-            Err(problem) => boot.report.finding(format!("{file} cannot be read ({problem}): nothing of it is taken")),
+            Ok(parameters) => boot.report.files.push(Taken {
+                file,
+                parameters,
+                unknown: Vec::new(),
+            }),
+            Err(problem) => boot.report.finding(format!(
+                "{file} cannot be read ({problem}): nothing of it is taken"
+            )),
         },
-        Fetched::Missing => boot.report.finding(format!("{file} is missing, though the initial file names it")),
+        Fetched::Missing => boot.report.finding(format!(
+            "{file} is missing, though the initial file names it"
+        )),
         Fetched::Unreachable(problem) => boot.report.finding(problem),
     }
 }
 
 fn upgrade(boot: &mut Boot, flash: &mut Flash) -> bool {
     let parameters = boot.report.parameters();
-    let (Some(version), Some(url)) = (value(&parameters, "FIRM_VERSION"), value(&parameters, "FIRM_FILE_PATH")) else {
+    let (Some(version), Some(url)) = (
+        value(&parameters, "FIRM_VERSION"),
+        value(&parameters, "FIRM_FILE_PATH"),
+    ) else {
         return false;
     };
     if version == flash.firmware {
@@ -99,11 +134,15 @@ fn upgrade(boot: &mut Boot, flash: &mut Flash) -> bool {
         }
         Image::Same => false,
         Image::Missing => {
-            boot.report.finding(format!("{url} is missing: the phone keeps firmware {}", flash.firmware));
+            boot.report.finding(format!(
+                "{url} is missing: the phone keeps firmware {}",
+                flash.firmware
+            ));
             false
         }
         Image::Failed(problem) => {
-            boot.report.finding(format!("the image was not taken: {problem}"));
+            boot.report
+                .finding(format!("the image was not taken: {problem}"));
             false
         }
     }
@@ -114,7 +153,10 @@ fn read(boot: &Boot, bytes: &[u8]) -> Result<Vec<(String, String)>, String> {
         return reading::quoted_lines(bytes);
     }
     let elements = reading::xml(bytes)?;
-    if elements.first().is_none_or(|root| root.name() != "PANASIPPhoneConfig") {
+    if elements
+        .first()
+        .is_none_or(|root| root.name() != "PANASIPPhoneConfig")
+    {
         return Err("the root element is not PANASIPPhoneConfig".to_owned());
     }
     Ok(reading::leaves(&elements).into_iter().collect())
@@ -122,8 +164,12 @@ fn read(boot: &Boot, bytes: &[u8]) -> Result<Vec<(String, String)>, String> {
 
 /// A value by its name, or by the last name of its path in XML.
 fn value<'v>(values: &'v BTreeMap<String, String>, name: &str) -> Option<&'v str> {
-    let found = values.iter().find(|(path, _)| path.rsplit('/').next() == Some(name));
-    found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    let found = values
+        .iter()
+        .find(|(path, _)| path.rsplit('/').next() == Some(name));
+    found
+        .map(|(_, value)| value.as_str())
+        .filter(|value| !value.is_empty())
 }
 
 fn substitute(text: &str, boot: &Boot, flash: &Flash) -> String {

@@ -19,16 +19,31 @@ pub(super) fn boot(boot: &mut Boot, flash: &mut Flash) {
         }
         boot.report.reboots += 1;
     }
-    boot.report.finding("the phone reboots again and again: the image never becomes the version that runs");
+    boot.report.finding(
+        "the phone reboots again and again: the image never becomes the version that runs",
+    );
 }
 
 /// One boot; `true` if new firmware was burned and the phone reboots.
 fn once(boot: &mut Boot, flash: &mut Flash) -> bool {
     boot.report.files.clear();
     agent(boot, flash, "Updater");
-    let log = join(&base(&boot.url), &flash.log_directory, &format!("{}-boot.log", boot.mac));
-    boot.client.put(&log, format!("0101000000|boot |{}|runs {}\n", boot.phone.name, flash.firmware).as_bytes());
-    let Some(master) = master(boot) else { return false };
+    let log = join(
+        &base(&boot.url),
+        &flash.log_directory,
+        &format!("{}-boot.log", boot.mac),
+    );
+    boot.client.put(
+        &log,
+        format!(
+            "0101000000|boot |{}|runs {}\n",
+            boot.phone.name, flash.firmware
+        )
+        .as_bytes(),
+    );
+    let Some(master) = master(boot) else {
+        return false;
+    };
     if upgrade(boot, flash, &master) {
         return true;
     }
@@ -73,12 +88,16 @@ impl Master {
             return Err("no element APPLICATION".to_owned());
         }
         let attribute = |name: &str| {
-            let of_model = element(&own).and_then(|element| element.attribute(&format!("{name}_{model}")));
+            let of_model =
+                element(&own).and_then(|element| element.attribute(&format!("{name}_{model}")));
             let of_all = || element("APPLICATION").and_then(|element| element.attribute(name));
             of_model.or_else(of_all).unwrap_or_default().to_owned()
         };
         let list = attribute("CONFIG_FILES");
-        let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let names = list
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty());
         let mut master = Self {
             app_file_path: attribute("APP_FILE_PATH"),
             config_files: names.map(str::to_owned).collect(),
@@ -90,11 +109,21 @@ impl Master {
             problems: Vec::new(),
         };
         if list.len() > LONGEST_LIST {
-            master.problems.push(format!("CONFIG_FILES has {} characters, the phone takes {LONGEST_LIST}", list.len()));
+            master.problems.push(format!(
+                "CONFIG_FILES has {} characters, the phone takes {LONGEST_LIST}",
+                list.len()
+            ));
         }
-        let long = master.config_files.iter().chain([&master.app_file_path]).find(|name| name.len() > LONGEST_NAME);
+        let long = master
+            .config_files
+            .iter()
+            .chain([&master.app_file_path])
+            .find(|name| name.len() > LONGEST_NAME);
         if let Some(name) = long {
-            master.problems.push(format!("a name of {} characters, the phone takes {LONGEST_NAME}", name.len()));
+            master.problems.push(format!(
+                "a name of {} characters, the phone takes {LONGEST_NAME}",
+                name.len()
+            ));
         }
         Ok(master)
     }
@@ -104,28 +133,38 @@ impl Master {
 fn master(boot: &mut Boot) -> Option<Master> {
     let last = boot.url.rsplit('/').next().unwrap_or_default().to_owned();
     let named = (last.len() >= 5 && last.to_ascii_lowercase().ends_with(".cfg")).then_some(last);
-    let names = named.into_iter().chain([format!("{}.cfg", boot.mac), "000000000000.cfg".to_owned()]);
+    let names = named
+        .into_iter()
+        .chain([format!("{}.cfg", boot.mac), "000000000000.cfg".to_owned()]);
     for name in names {
         match boot.client.get(&join(&base(&boot.url), "", &name)) {
             Fetched::Body(bytes) => match Master::read(&bytes, boot.phone) {
                 Ok(mut master) => {
                     boot.report.findings.append(&mut master.problems);
-                    master.config_files.iter_mut().for_each(|name| *name = substitute(name, boot));
+                    master
+                        .config_files
+                        .iter_mut()
+                        .for_each(|name| *name = substitute(name, boot));
                     return Some(master);
                 }
                 Err(problem) => {
-                    boot.report.finding(format!("{name} cannot be read ({problem}): the phone stays as it was"));
+                    boot.report.finding(format!(
+                        "{name} cannot be read ({problem}): the phone stays as it was"
+                    ));
                     return None;
                 }
             },
             Fetched::Missing => {}
             Fetched::Unreachable(problem) => {
-                boot.report.finding(format!("{problem}: the phone keeps its last good configuration"));
+                boot.report.finding(format!(
+                    "{problem}: the phone keeps its last good configuration"
+                ));
                 return None;
             }
         }
     }
-    boot.report.finding("there is no master file: the phone stays as it was");
+    boot.report
+        .finding("there is no master file: the phone stays as it was");
     None
 }
 
@@ -133,7 +172,10 @@ fn master(boot: &mut Boot) -> Option<Master> {
 fn upgrade(boot: &mut Boot, flash: &mut Flash, master: &Master) -> bool {
     let path = substitute(&master.app_file_path, boot);
     for name in image_names(&path, boot.phone.part_number) {
-        match boot.client.image(&join(&base(&boot.url), "", &name), &flash.firmware) {
+        match boot
+            .client
+            .image(&join(&base(&boot.url), "", &name), &flash.firmware)
+        {
             Image::New(version) => {
                 flash.firmware = version;
                 return true;
@@ -141,7 +183,8 @@ fn upgrade(boot: &mut Boot, flash: &mut Flash, master: &Master) -> bool {
             Image::Same => return false,
             Image::Missing => {}
             Image::Failed(problem) => {
-                boot.report.finding(format!("the image was not taken: {problem}"));
+                boot.report
+                    .finding(format!("the image was not taken: {problem}"));
                 return false;
             }
         }
@@ -169,15 +212,24 @@ fn configuration(boot: &mut Boot, file: &str) {
     match boot.client.get(&join(&base(&boot.url), "", file)) {
         Fetched::Body(bytes) => match parameters(&bytes) {
             Ok(all) => {
-                let (unknown, taken): (Vec<_>, Vec<_>) =
-                    all.into_iter().partition(|(name, _)| !knows(boot.phone, name));
+                let (unknown, taken): (Vec<_>, Vec<_>) = all
+                    .into_iter()
+                    .partition(|(name, _)| !knows(boot.phone, name));
                 let unknown = unknown.into_iter().map(|(name, _)| name).collect();
-                boot.report.files.push(Taken { file: file.to_owned(), parameters: taken, unknown });
+                boot.report.files.push(Taken {
+                    file: file.to_owned(),
+                    parameters: taken,
+                    unknown,
+                });
             }
-            Err(problem) => boot.report.finding(format!("{file} cannot be read ({problem}): nothing of it is taken")),
+            Err(problem) => boot.report.finding(format!(
+                "{file} cannot be read ({problem}): nothing of it is taken"
+            )),
         },
         Fetched::Missing => {
-            boot.report.finding(format!("{file} is missing, though the master file names it: none of its parameters are set"));
+            boot.report.finding(format!(
+                "{file} is missing, though the master file names it: none of its parameters are set"
+            ));
         }
         Fetched::Unreachable(problem) => boot.report.finding(problem),
     }
@@ -186,7 +238,10 @@ fn configuration(boot: &mut Boot, file: &str) {
 /// Every attribute of every element; their names mean nothing to the phone.
 fn parameters(bytes: &[u8]) -> Result<Vec<(String, String)>, String> {
     let elements = reading::xml(bytes)?;
-    Ok(elements.into_iter().flat_map(|element| element.attributes).collect())
+    Ok(elements
+        .into_iter()
+        .flat_map(|element| element.attributes)
+        .collect())
 }
 
 /// SoundPoint and SoundStation know no sign-in by PIN (seed article, scenario 2).
@@ -205,9 +260,18 @@ fn overrides(boot: &mut Boot, flash: &mut Flash, master: &Master) {
                 Ok(parameters) => {
                     kept.extend(parameters.clone());
                     // What the user changed wins over every file.
-                    boot.report.files.insert(0, Taken { file, parameters, unknown: Vec::new() });
+                    boot.report.files.insert(
+                        0,
+                        Taken {
+                            file,
+                            parameters,
+                            unknown: Vec::new(),
+                        },
+                    );
                 }
-                Err(problem) => boot.report.finding(format!("{file} cannot be read ({problem}): the user's changes are lost")),
+                Err(problem) => boot.report.finding(format!(
+                    "{file} cannot be read ({problem}): the user's changes are lost"
+                )),
             }
         }
     }
@@ -216,16 +280,24 @@ fn overrides(boot: &mut Boot, flash: &mut Flash, master: &Master) {
     }
     kept.extend(boot.changes.iter().cloned());
     let file = format!("{}-phone.cfg", boot.mac);
-    let sent = boot.client.put(&join(&base(&boot.url), directory, &file), override_file(boot, &kept).as_bytes());
+    let sent = boot.client.put(
+        &join(&base(&boot.url), directory, &file),
+        override_file(boot, &kept).as_bytes(),
+    );
     if !sent {
-        boot.report.finding(format!("{file} was refused: the user's changes live in this phone alone"));
+        boot.report.finding(format!(
+            "{file} was refused: the user's changes live in this phone alone"
+        ));
     }
     flash.overrides = kept;
 }
 
 fn override_file(boot: &Boot, overrides: &BTreeMap<String, String>) -> String {
     let attributes = overrides.iter().fold(String::new(), |text, (name, value)| {
-        format!("{text}\n\t\t{name}=\"{}\"", quick_xml::escape::escape(value.as_str()))
+        format!(
+            "{text}\n\t\t{name}=\"{}\"",
+            quick_xml::escape::escape(value.as_str())
+        )
     });
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n<!-- Application SIP simulated {} -->\n<PHONE_CONFIG>\n\t<OVERRIDES{attributes}/>\n</PHONE_CONFIG>\n",
@@ -238,7 +310,10 @@ fn extras(boot: &mut Boot, master: &Master) {
     let mac = boot.mac;
     let own = format!("{mac}-directory.xml");
     for (directory, file) in [
-        (&master.license_directory, "000000000000-license.cfg".to_owned()),
+        (
+            &master.license_directory,
+            "000000000000-license.cfg".to_owned(),
+        ),
         (&master.license_directory, format!("{mac}-license.cfg")),
         (&master.call_lists_directory, format!("{mac}-calls.xml")),
         (&master.contacts_directory, own),
@@ -246,20 +321,37 @@ fn extras(boot: &mut Boot, master: &Master) {
         let fetched = boot.client.get(&join(&base(&boot.url), directory, &file));
         let contacts = file.ends_with("-directory.xml");
         if contacts && matches!(fetched, Fetched::Missing) {
-            boot.client.get(&join(&base(&boot.url), directory, "000000000000-directory.xml"));
+            boot.client.get(&join(
+                &base(&boot.url),
+                directory,
+                "000000000000-directory.xml",
+            ));
         }
     }
 }
 
 fn app_log(boot: &mut Boot, flash: &Flash, master: &Master) {
-    let url = join(&base(&boot.url), &master.log_directory, &format!("{}-app.log", boot.mac));
+    let url = join(
+        &base(&boot.url),
+        &master.log_directory,
+        &format!("{}-app.log", boot.mac),
+    );
     boot.client.head(&url);
-    boot.client.put(&url, format!("0101000000|app1 |{}|runs {}\n", boot.phone.name, flash.firmware).as_bytes());
+    boot.client.put(
+        &url,
+        format!(
+            "0101000000|app1 |{}|runs {}\n",
+            boot.phone.name, flash.firmware
+        )
+        .as_bytes(),
+    );
 }
 
 fn agent(boot: &mut Boot, flash: &Flash, program: &str) {
-    boot.client.user_agent =
-        format!("FileTransport {}-UA/{} (SN:{}) Type/{program}", boot.phone.agent, flash.firmware, boot.mac);
+    boot.client.user_agent = format!(
+        "FileTransport {}-UA/{} (SN:{}) Type/{program}",
+        boot.phone.agent, flash.firmware, boot.mac
+    );
 }
 
 fn substitute(name: &str, boot: &Boot) -> String {
@@ -273,8 +365,13 @@ fn substitute(name: &str, boot: &Boot) -> String {
 
 /// The server's directory: the address without a master file's name.
 fn base(url: &str) -> String {
-    let named = url.rsplit_once('/').filter(|(_, last)| last.to_ascii_lowercase().ends_with(".cfg"));
-    named.map_or(url, |(directory, _)| directory).trim_end_matches('/').to_owned()
+    let named = url
+        .rsplit_once('/')
+        .filter(|(_, last)| last.to_ascii_lowercase().ends_with(".cfg"));
+    named
+        .map_or(url, |(directory, _)| directory)
+        .trim_end_matches('/')
+        .to_owned()
 }
 
 /// A phone appends what it is told to its server's path, a leading slash included.
@@ -299,7 +396,13 @@ mod tests {
         for (path, names) in [
             ("sip.ld", &["3111-44500-001.sip.ld"][..]),
             ("firmware/sip.ld", &["firmware/3111-44500-001.sip.ld"]),
-            ("3111-44500-001.sip.ld", &["3111-44500-001.3111-44500-001.sip.ld", "3111-44500-001.sip.ld"]),
+            (
+                "3111-44500-001.sip.ld",
+                &[
+                    "3111-44500-001.3111-44500-001.sip.ld",
+                    "3111-44500-001.sip.ld",
+                ],
+            ),
             ("", &[]),
         ] {
             assert_eq!(image_names(path, vvx), names, "{path}");

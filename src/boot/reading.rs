@@ -26,7 +26,10 @@ impl Element {
 
     /// An attribute's value.
     pub(super) fn attribute(&self, name: &str) -> Option<&str> {
-        self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.attributes
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -53,11 +56,16 @@ pub(super) fn xml(bytes: &[u8]) -> Result<Vec<Element>, String> {
             Event::CData(content) => add_text(&mut elements, &open, &content)?,
             Event::GeneralRef(reference) => {
                 let reference = format!("&{};", &*reference);
-                let resolved = quick_xml::escape::unescape(&reference).map_err(|error| error.to_string())?;
+                let resolved =
+                    quick_xml::escape::unescape(&reference).map_err(|error| error.to_string())?;
                 add_text(&mut elements, &open, &resolved)?;
             }
-            Event::Eof if !open.is_empty() => return Err("the file ends within an element".to_owned()),
-            Event::Eof if elements.is_empty() => return Err("no element: at least one tag must be there".to_owned()),
+            Event::Eof if !open.is_empty() => {
+                return Err("the file ends within an element".to_owned());
+            }
+            Event::Eof if elements.is_empty() => {
+                return Err("no element: at least one tag must be there".to_owned());
+            }
             Event::Eof => break,
             _ => {}
         }
@@ -68,7 +76,11 @@ pub(super) fn xml(bytes: &[u8]) -> Result<Vec<Element>, String> {
     Ok(elements)
 }
 
-fn push(elements: &mut Vec<Element>, open: &[usize], start: &BytesStart<'_>) -> Result<usize, String> {
+fn push(
+    elements: &mut Vec<Element>,
+    open: &[usize],
+    start: &BytesStart<'_>,
+) -> Result<usize, String> {
     let name = start.name().as_ref().to_owned();
     if open.len() >= DEEPEST {
         return Err(format!("{name}: nested too deep"));
@@ -82,10 +94,16 @@ fn push(elements: &mut Vec<Element>, open: &[usize], start: &BytesStart<'_>) -> 
     let mut attributes = Vec::new();
     for attribute in start.attributes() {
         let attribute = attribute.map_err(|error| format!("{path}: {error}"))?;
-        let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|error| format!("{path}: {error}"))?;
+        let value = attribute
+            .normalized_value(XmlVersion::Implicit1_0)
+            .map_err(|error| format!("{path}: {error}"))?;
         attributes.push((attribute.key.as_ref().to_owned(), value.into_owned()));
     }
-    elements.push(Element { path, attributes, text: String::new() });
+    elements.push(Element {
+        path,
+        attributes,
+        text: String::new(),
+    });
     Ok(elements.len() - 1)
 }
 
@@ -100,11 +118,18 @@ fn add_text(elements: &mut [Element], open: &[usize], text: &str) -> Result<(), 
 
 fn line_of(text: &str, position: u64) -> usize {
     let position = usize::try_from(position).unwrap_or(text.len());
-    1 + text.bytes().take(position).filter(|byte| *byte == b'\n').count()
+    1 + text
+        .bytes()
+        .take(position)
+        .filter(|byte| *byte == b'\n')
+        .count()
 }
 
+/// Values by name, and the files to include.
+type KeyValues = (Vec<(String, String)>, Vec<String>);
+
 /// Reads `name=value` lines; `include FILE` lines come back apart.
-pub(super) fn key_values(bytes: &[u8]) -> Result<(Vec<(String, String)>, Vec<String>), String> {
+pub(super) fn key_values(bytes: &[u8]) -> Result<KeyValues, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())?;
     let mut values = Vec::new();
     let mut includes = Vec::new();
@@ -117,7 +142,9 @@ pub(super) fn key_values(bytes: &[u8]) -> Result<(Vec<(String, String)>, Vec<Str
             includes.push(file.trim().to_owned());
             continue;
         }
-        let (name, value) = line.split_once('=').ok_or_else(|| format!("line {}: no name=value", index + 1))?;
+        let (name, value) = line
+            .split_once('=')
+            .ok_or_else(|| format!("line {}: no name=value", index + 1))?;
         values.push((name.to_owned(), value.to_owned()));
     }
     Ok((values, includes))
@@ -131,28 +158,45 @@ const LARGEST_FILE: usize = 120 * 1024;
 pub(super) fn quoted_lines(bytes: &[u8]) -> Result<Vec<(String, String)>, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())?;
     if bytes.len() > LARGEST_FILE {
-        return Err(format!("{} bytes, the phone takes {LARGEST_FILE}", bytes.len()));
+        return Err(format!(
+            "{} bytes, the phone takes {LARGEST_FILE}",
+            bytes.len()
+        ));
     }
     if text.replace("\r\n", "").contains(['\r', '\n']) {
         return Err("lines must end in CR LF".to_owned());
     }
     let mut lines = text.split("\r\n");
     let first = lines.next().unwrap_or_default();
-    if !matches!(first, "# Panasonic SIP Phone Standard Format File #" | "# PCC Standard Format File #") {
-        return Err(format!("line 1: {first:?} is not the first line of the standard format"));
+    if !matches!(
+        first,
+        "# Panasonic SIP Phone Standard Format File #" | "# PCC Standard Format File #"
+    ) {
+        return Err(format!(
+            "line 1: {first:?} is not the first line of the standard format"
+        ));
     }
     if !text.ends_with("\r\n\r\n") {
         return Err("the file must end with an empty line".to_owned());
     }
     let mut values = Vec::new();
-    for (index, line) in lines.enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
+    for (index, line) in lines
+        .enumerate()
+        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+    {
         let at = |problem: &str| format!("line {}: {problem}", index + 2);
         if line.len() > LONGEST_LINE {
             return Err(at("longer than 537 bytes"));
         }
-        let (name, value) = line.split_once('=').ok_or_else(|| at("no NAME=\"value\""))?;
-        let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
-        let value = value.filter(|value| !value.contains('"')).ok_or_else(|| at("the value is not in quotes"))?;
+        let (name, value) = line
+            .split_once('=')
+            .ok_or_else(|| at("no NAME=\"value\""))?;
+        let value = value
+            .strip_prefix('"')
+            .and_then(|value| value.strip_suffix('"'));
+        let value = value
+            .filter(|value| !value.contains('"'))
+            .ok_or_else(|| at("the value is not in quotes"))?;
         values.push((name.to_owned(), value.to_owned()));
     }
     Ok(values)
@@ -191,7 +235,10 @@ mod tests {
         ] {
             assert!(xml(text.as_bytes()).is_err(), "{text}");
         }
-        assert_eq!(xml(b"<a b='x&#10;&lt;y'><c>d&amp;e</c></a>").unwrap()[1].text, "d&e");
+        assert_eq!(
+            xml(b"<a b='x&#10;&lt;y'><c>d&amp;e</c></a>").unwrap()[1].text,
+            "d&e"
+        );
         for text in [
             "A=\"1\"\r\n\r\n",
             "# Panasonic SIP Phone Standard Format File #\nA=\"1\"\n\n",

@@ -67,7 +67,9 @@ impl Report {
     pub(super) fn parameters(&self) -> BTreeMap<String, String> {
         let mut parameters = BTreeMap::new();
         for (name, value) in self.files.iter().flat_map(|file| &file.parameters) {
-            parameters.entry(name.clone()).or_insert_with(|| value.clone());
+            parameters
+                .entry(name.clone())
+                .or_insert_with(|| value.clone());
         }
         parameters
     }
@@ -80,21 +82,44 @@ impl Report {
         before: Option<&BTreeMap<String, String>>,
     ) -> io::Result<()> {
         writeln!(out, "{} {}", self.model, self.mac)?;
-        writeln!(out, "\n{:<5}{:<60}{:>7}{:>11}{:>6}  ", "", "request", "status", "bytes", "ms")?;
+        writeln!(
+            out,
+            "\n{:<5}{:<60}{:>7}{:>11}{:>6}  ",
+            "", "request", "status", "bytes", "ms"
+        )?;
         for request in &self.requests {
             writeln!(
                 out,
                 "{:<5}{:<60}{:>7}{:>11}{:>6}  {}",
-                request.method, request.shown, request.status, request.bytes, request.milliseconds, request.note
+                request.method,
+                request.shown,
+                request.status,
+                request.bytes,
+                request.milliseconds,
+                request.note
             )?;
         }
         writeln!(out, "\nconfiguration status")?;
         for file in &self.files {
             let (taken, errors) = (file.parameters.len(), file.unknown.len());
-            write!(out, "  {:<40}{taken:>4} parameters{errors:>4} errors", file.file)?;
-            writeln!(out, "{}", file.unknown.iter().fold(String::new(), |text, name| text + "  unknown: " + name))?;
+            write!(
+                out,
+                "  {:<40}{taken:>4} parameters{errors:>4} errors",
+                file.file
+            )?;
+            writeln!(
+                out,
+                "{}",
+                file.unknown
+                    .iter()
+                    .fold(String::new(), |text, name| text + "  unknown: " + name)
+            )?;
         }
-        writeln!(out, "\nruns firmware {} after {} reboots, with", self.firmware, self.reboots)?;
+        writeln!(
+            out,
+            "\nruns firmware {} after {} reboots, with",
+            self.firmware, self.reboots
+        )?;
         for (name, value) in self.parameters() {
             writeln!(out, "  {name} = {}", shown(&name, &value, secrets))?;
         }
@@ -104,7 +129,11 @@ impl Report {
         for finding in &self.findings {
             writeln!(out, "\nfinding: {finding}")?;
         }
-        let verdict = if self.suffers() { "the phone would suffer" } else { "the phone runs as configured" };
+        let verdict = if self.suffers() {
+            "the phone would suffer"
+        } else {
+            "the phone runs as configured"
+        };
         writeln!(out, "\n{verdict}")
     }
 
@@ -123,7 +152,10 @@ impl Report {
             json!({"file": file.file, "parameters": file.parameters.len(), "errors": file.unknown.len(), "unknown": file.unknown})
         }).collect();
         let mask = |parameters: &BTreeMap<String, String>| -> BTreeMap<String, String> {
-            parameters.iter().map(|(name, value)| (name.clone(), shown(name, value, secrets))).collect()
+            parameters
+                .iter()
+                .map(|(name, value)| (name.clone(), shown(name, value, secrets)))
+                .collect()
         };
         let mut report = json!({"model": self.model, "mac": self.mac, "requests": requests, "files": files,
             "firmware": self.firmware, "reboots": self.reboots, "parameters": mask(&self.parameters()),
@@ -146,10 +178,16 @@ impl Report {
         if *before == now {
             return writeln!(out, "  identical");
         }
-        for (name, value) in before.iter().filter(|(name, value)| now.get(*name) != Some(value)) {
+        for (name, value) in before
+            .iter()
+            .filter(|(name, value)| now.get(*name) != Some(value))
+        {
             writeln!(out, "  - {name} = {}", shown(name, value, secrets))?;
         }
-        for (name, value) in now.iter().filter(|(name, value)| before.get(*name) != Some(value)) {
+        for (name, value) in now
+            .iter()
+            .filter(|(name, value)| before.get(*name) != Some(value))
+        {
             writeln!(out, "  + {name} = {}", shown(name, value, secrets))?;
         }
         Ok(())
@@ -158,10 +196,17 @@ impl Report {
 
 fn shown(name: &str, value: &str, secrets: bool) -> String {
     let name = name.to_ascii_lowercase();
-    let secret = ["pass", "secret", "pin"].into_iter().any(|word| name.contains(word)) && !name.contains("pincredentials");
+    let secret = ["pass", "secret", "pin"]
+        .into_iter()
+        .any(|word| name.contains(word))
+        && !name.contains("pincredentials");
     if secret && !secrets && !value.is_empty() {
         return "***".to_owned();
     }
     let line = value.replace(['\r', '\n'], " ");
-    if line.chars().count() > 60 && !secrets { line.chars().take(57).collect::<String>() + "..." } else { line }
+    if line.chars().count() > 60 && !secrets {
+        line.chars().take(57).collect::<String>() + "..."
+    } else {
+        line
+    }
 }

@@ -9,6 +9,10 @@
 )]
 
 mod case;
+#[path = "../support/client.rs"]
+#[expect(dead_code, reason = "the client does more than this suite needs")]
+mod client;
+mod http;
 mod memory;
 mod names;
 
@@ -18,6 +22,7 @@ use std::path::PathBuf;
 
 use case::Answer;
 use case::Case;
+use http::Http;
 use memory::Memory;
 
 #[test]
@@ -28,6 +33,16 @@ fn cases_in_memory() {
         count += 1;
     }
     assert!(count >= 60, "only {count} cases were found");
+}
+
+#[test]
+fn cases_over_http() {
+    if updating() {
+        return;
+    }
+    for (fleet, path) in case_files() {
+        check(&path, &mut Http::of_fixture(&fleet));
+    }
 }
 
 #[test]

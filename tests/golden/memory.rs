@@ -7,6 +7,10 @@ use std::task::Context;
 use std::task::Poll;
 use std::task::Waker;
 
+use ::http::HeaderMap;
+use ::http::HeaderName;
+use ::http::HeaderValue;
+use ::http::Method;
 use handset::device::DeviceRecord;
 use handset::fleet;
 use handset::fleet::Hashes;
@@ -15,10 +19,6 @@ use handset::respond::Request;
 use handset::respond::respond;
 use handset::store::BlobKey;
 use handset::store::memory::MemoryStore;
-use http::HeaderMap;
-use http::HeaderName;
-use http::HeaderValue;
-use http::Method;
 
 use crate::Platform;
 use crate::case::Answer;

@@ -115,7 +115,7 @@ fn template(name: &str) -> (String, TemplateRecord) {
     let record = TemplateRecord {
         format: Format::Xml,
         text: "<PHONE_CONFIG>\n  <file name=\"{{ 'a<b' }}\"/>\n</PHONE_CONFIG>\n".to_owned(),
-        built_in: true,
+        file: None,
     };
     (format!("polycom/{name}"), record)
 }

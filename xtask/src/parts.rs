@@ -142,13 +142,16 @@ fn cargo(arguments: &[&str]) -> Result<(), String> {
 
 /// Runs a command in the repository; its output is ours.
 pub(crate) fn run(command: &mut Command) -> Result<(), String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap_or(Path::new("."));
     let shown = format!("{command:?}");
-    match command.current_dir(root).status() {
+    match command.current_dir(root()).status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("{shown} ended with {status}")),
         Err(error) => Err(format!("{shown} cannot be run: {error}")),
     }
+}
+
+/// The repository.
+pub(crate) fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here)
 }

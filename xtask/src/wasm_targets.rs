@@ -9,6 +9,8 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::parts::root;
+
 /// Where the core is to run.
 pub(crate) const TARGETS: [&str; 2] = ["wasm32-unknown-unknown", "wasm32-wasip2"];
 
@@ -57,10 +59,7 @@ impl Toolchain {
             .ok_or("rustc -V names no version")?
             .to_owned();
         let sysroot = PathBuf::from(output(Command::new("rustc").args(["--print", "sysroot"]))?);
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .unwrap_or(Path::new("."));
-        let work = root.join("target/wasm-targets");
+        let work = root().join("target/wasm-targets");
         fs::create_dir_all(&work).map_err(|error| format!("{}: {error}", work.display()))?;
         Ok(Self {
             version,

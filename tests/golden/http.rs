@@ -1,0 +1,73 @@
+//! The native server over real sockets.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use handset::fleet;
+use handset::fleet::Hashes;
+use handset::platform::native::ServeOptions;
+use handset::platform::native::Server;
+use handset::platform::native::log::Log;
+use handset::store::directory::DirectoryStore;
+
+use crate::Platform;
+use crate::case::Answer;
+use crate::case::Step;
+use crate::client;
+
+pub(crate) struct Http {
+    server: Server,
+    _state: tempfile::TempDir,
+}
+
+impl Http {
+    /// A server of a fleet directory of `fixtures/`, with a fresh state directory.
+    pub(crate) fn of_fixture(name: &str) -> Self {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("fixtures")
+            .join(name);
+        let fleet = fleet::compile(&directory, &mut Hashes::default()).unwrap();
+        let state = tempfile::tempdir().unwrap();
+        let store = Arc::new(DirectoryStore::open(state.path(), fleet.snapshot).unwrap());
+        let options = ServeOptions {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            site: None,
+            tls: None,
+        };
+        let server = Server::start(store, &options, Log::to(std::io::sink())).unwrap();
+        Self {
+            server,
+            _state: state,
+        }
+    }
+}
+
+impl Platform for Http {
+    fn answer(&mut self, step: &Step) -> Answer {
+        let mut request = format!(
+            "{} {} HTTP/1.1\r\nConnection: close\r\n",
+            step.method, step.target
+        );
+        if !step
+            .headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("host"))
+        {
+            request.push_str("Host: test\r\n");
+        }
+        for (name, value) in &step.headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        let bytes = [request.as_bytes(), b"\r\n", &step.body].concat();
+        let answer = client::only(&client::send(self.server.address(), &bytes), &step.method);
+        let headers = answer.head.lines().filter_map(|line| line.split_once(": "));
+        let headers: Vec<_> = headers
+            .map(|(name, value)| (name.to_ascii_lowercase(), value))
+            .collect();
+        Answer::new(
+            answer.status,
+            headers.iter().map(|(name, value)| (name.as_str(), *value)),
+            answer.body,
+        )
+    }
+}
