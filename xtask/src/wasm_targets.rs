@@ -1,291 +1,246 @@
 //! The wasm targets: from rustup where it may install, else built from Debian's `rust-src`.
 //!
 //! Library and compiler must be of exactly the same version, so that is checked first. What is there
-//! already is left alone; the machine's apt keeps its own state.
+//! already is left alone; a run that is cut short leaves nothing half done.
 
+mod sources;
+
+use std::ffi::OsStr;
 use std::fs;
-use std::io;
+use std::fs::File;
+use std::fs::TryLockError;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
+use std::process::Stdio;
 
 use crate::parts::root;
 
 /// Where the core is to run.
 pub(crate) const TARGETS: [&str; 2] = ["wasm32-unknown-unknown", "wasm32-wasip2"];
 
-const REMEDY: &str = "remedy: `rustup target add wasm32-unknown-unknown wasm32-wasip2`; or let HANDSET_TOOLCHAIN_DIR name \
-a directory with rust-library-VERSION.tar.xz and wasi-libc-wasip2.tar.xz";
+const REMEDY: &str = "\
+remedy: `rustup target add wasm32-unknown-unknown wasm32-wasip2`; or let HANDSET_TOOLCHAIN_DIR name a directory with
+rust-library-VERSION.tar.xz and wasi-libc-wasip2.tar.xz, VERSION being what `rustc -V` says";
 
 /// Makes every target usable.
 pub(crate) fn ensure_all() -> Result<(), String> {
     let toolchain = Toolchain::of_this_machine()?;
-    let _lock = lock(&toolchain.work)?;
-    for target in TARGETS {
-        if toolchain.works(target) {
-            println!("{target}: usable with rustc {}", toolchain.version);
-            continue;
-        }
-        if rustup_may_install() && succeeds(Command::new("rustup").args(["target", "add", target]))
-        {
-            continue;
-        }
-        toolchain
-            .build(target)
-            .map_err(|problem| format!("{target} cannot be made usable: {problem}\n{REMEDY}"))?;
-        if !toolchain.works(target) {
-            return Err(format!(
-                "{target} was built, but does not compile an empty crate\n{REMEDY}"
-            ));
-        }
-        println!("{target}: built for rustc {}", toolchain.version);
+    if !TARGETS.iter().all(|target| toolchain.usable(target)) {
+        let ensured = toolchain.ensure_each();
+        ensured.map_err(|problem| format!("{problem}\n{REMEDY}"))?;
     }
+    println!(
+        "{}: usable with {}",
+        TARGETS.join(", "),
+        toolchain.version_line
+    );
     Ok(())
 }
 
 /// The compiler, and a directory to work in.
 struct Toolchain {
+    /// What `rustc -V` says: version, commit and date.
+    version_line: String,
     version: String,
-    sysroot: PathBuf,
+    /// `lib/rustlib` of the compiler's own directory.
+    libraries: PathBuf,
+    /// Under `target/`: downloads, and crates to compile outside of the workspace.
     work: PathBuf,
 }
 
 impl Toolchain {
     fn of_this_machine() -> Result<Self, String> {
-        let version = output(Command::new("rustc").arg("-V"))?;
-        let version = version
-            .split_whitespace()
-            .nth(1)
-            .ok_or("rustc -V names no version")?
-            .to_owned();
-        let sysroot = PathBuf::from(output(Command::new("rustc").args(["--print", "sysroot"]))?);
+        let version_line = output(Command::new("rustc").arg("-V"))?;
+        let version = version_line.split_whitespace().nth(1);
+        let version = version.ok_or("rustc -V names no version")?.to_owned();
+        let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]))?;
         let work = root().join("target/wasm-targets");
-        fs::create_dir_all(&work).map_err(|error| format!("{}: {error}", work.display()))?;
+        create(&work)?;
         Ok(Self {
+            version_line,
             version,
-            sysroot,
+            libraries: Path::new(&sysroot).join("lib/rustlib"),
             work,
         })
     }
 
-    /// Whether an empty crate compiles: the compiler refuses a library of another version.
-    fn works(&self, target: &str) -> bool {
-        let source = self.work.join("empty.rs");
-        let written = fs::write(
-            &source,
-            "pub fn answer() -> String { String::from(\"42\") }\n",
-        )
-        .is_ok();
+    fn ensure_each(&self) -> Result<(), String> {
+        let _lock = self.lock()?;
+        for target in TARGETS {
+            if !self.usable(target) && !self.added_by_rustup(target) {
+                self.build(target)
+                    .map_err(|problem| format!("{target} cannot be made usable: {problem}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checkouts share a toolchain, and two runs at once would write the same files.
+    fn lock(&self) -> Result<File, String> {
+        let path = self.libraries.join("handset-lock");
+        let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+        let file = File::create(&path).map_err(|error| wrong(&error))?;
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => println!("waiting for another run to finish"),
+            Err(TryLockError::Error(error)) => return Err(wrong(&error)),
+        }
+        file.lock().map_err(|error| wrong(&error))?;
+        Ok(file)
+    }
+
+    /// Whether what is there is of this compiler's version and complete.
+    fn usable(&self, target: &str) -> bool {
+        let folder = self.libraries.join(target).join("lib");
+        let ours = marked(&folder).is_none_or(|version| version == self.version_line);
+        let complete = ["libcore-", "libstd-"]
+            .iter()
+            .all(|library| holds(&folder, library));
+        ours && complete && self.links(target)
+    }
+
+    /// Whether a small program links: the compiler refuses a library of another version, and the
+    /// linker misses what wasi-libc has to give.
+    fn links(&self, target: &str) -> bool {
+        let folder = self.work.join(format!("probe-{}", std::process::id()));
+        let source = folder.join("probe.rs");
+        let text = "#[unsafe(no_mangle)]\npub extern \"C\" fn probe() { println!(\"probe\") }\n";
+        if create(&folder).is_err() || write(&source, text).is_err() {
+            return false;
+        }
         let mut rustc = Command::new("rustc");
-        rustc.args([
-            "--crate-type",
-            "lib",
-            "--emit",
-            "metadata",
-            "--target",
-            target,
-            "--out-dir",
-        ]);
+        rustc.args(["--edition", "2024", "--crate-type", "cdylib"]);
         rustc
-            .arg(&self.work)
-            .arg(&source)
-            .stderr(std::process::Stdio::null());
-        written && succeeds(&mut rustc)
+            .args(["--target", target])
+            .arg("--out-dir")
+            .arg(&folder);
+        let links = succeeds(rustc.arg(&source).stderr(Stdio::null()));
+        let _ = fs::remove_dir_all(&folder);
+        links
+    }
+
+    /// Lets rustup add the target, unless it must not install or fails to.
+    fn added_by_rustup(&self, target: &str) -> bool {
+        let forbidden = std::env::var("RUSTUP_AUTO_INSTALL").is_ok_and(|value| value == "0");
+        !forbidden
+            && succeeds(Command::new("rustup").args(["target", "add", target]))
+            && self.usable(target)
     }
 
     /// Builds `std` for a target from its sources and puts it where rustc looks for it.
     fn build(&self, target: &str) -> Result<(), String> {
-        self.sources()?;
-        let libraries = self.sysroot.join("lib/rustlib").join(target).join("lib");
+        self.library_sources()?;
+        let new = self.libraries.join(format!("{target}.new"));
+        let folder = new.join("lib");
+        replace(&new)?;
+        create(&folder)?;
         if target == "wasm32-wasip2" {
-            let objects = libraries.join("self-contained");
-            create(&objects)?;
-            copy_files(&self.wasi_libc()?, &objects, |_| true)?;
+            copy_files(&self.wasi_libc()?, &folder.join("self-contained"), |name| {
+                WASI_OBJECTS.contains(&name)
+            })?;
         }
+        let built = self.build_std(target)?;
+        copy_files(&built, &folder, |name| {
+            name.ends_with(".rlib") && !name.starts_with("libempty-")
+        })?;
+        mark(&folder, &self.version_line)?;
+        let place = self.libraries.join(target);
+        replace(&place)?;
+        rename(&new, &place)?;
+        if self.usable(target) {
+            Ok(())
+        } else {
+            Err("it was built, but a small program does not link".to_owned())
+        }
+    }
+
+    /// Compiles an empty crate together with `std`; gives the directory of the libraries.
+    fn build_std(&self, target: &str) -> Result<PathBuf, String> {
         let project = self.work.join("build-std");
         create(&project.join("src"))?;
-        write(
-            &project.join("Cargo.toml"),
-            "[package]\nname = \"empty\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n",
-        )?;
         write(&project.join("src/lib.rs"), "//! Nothing.\n")?;
+        write(&project.join("Cargo.toml"), EMPTY_MANIFEST)?;
+        let built = project.join("target").join(target);
+        replace(&built)?;
         let mut cargo = Command::new("cargo");
         cargo
             .current_dir(&project)
-            .env("RUSTC_BOOTSTRAP", "1")
-            .env("RUSTFLAGS", "-Cembed-bitcode=yes");
-        cargo.env("CARGO_TARGET_DIR", project.join("target"));
-        cargo.args([
-            "build",
-            "--release",
-            "--target",
-            target,
-            "-Z",
-            "build-std=std,panic_abort,proc_macro,test",
-        ]);
-        must(&mut cargo)?;
-        create(&libraries)?;
-        let built = project.join("target").join(target).join("release/deps");
-        copy_files(&built, &libraries, |name| {
-            name.ends_with(".rlib") && !name.starts_with("libempty")
-        })
-    }
-
-    /// The library's sources, where cargo's `build-std` looks for them.
-    fn sources(&self) -> Result<(), String> {
-        let place = self.sysroot.join("lib/rustlib/src/rust");
-        if place.join("library/std/Cargo.toml").exists() && self.marked(&place) {
-            return Ok(());
-        }
-        let unpacked = self.debian_sources().or_else(|problem| {
-            let archive = format!("rust-library-{}.tar.xz", self.version);
-            self.archive(&archive)
-                .map_err(|other| format!("{problem}; {other}"))
-        })?;
-        create(&place)?;
-        let library = place.join("library");
-        let _ = fs::remove_dir_all(&library);
-        must(Command::new("cp").arg("-r").arg(&unpacked).arg(&library))?;
-        write(&place.join("handset-version"), &self.version)
-    }
-
-    /// Whether the sources are of the compiler's version: ours are marked, rustup's come with it.
-    fn marked(&self, place: &Path) -> bool {
-        match fs::read_to_string(place.join("handset-version")) {
-            Ok(version) => version == self.version,
-            Err(_) => true,
-        }
-    }
-
-    /// Unpacks Debian's package of the sources; gives its `library/`.
-    fn debian_sources(&self) -> Result<PathBuf, String> {
-        let package = format!("rust-src={}*", self.version);
-        let unpacked = self.debian(&package, "rust-src")?;
-        let library = format!("usr/src/rustc-{}/library", self.version);
-        let found = unpacked.join(library);
-        if found.is_dir() {
-            Ok(found)
-        } else {
-            Err("Debian's rust-src has no library/ of this version".to_owned())
-        }
-    }
-
-    /// The folder with `libc.a` and the start objects for wasip2.
-    fn wasi_libc(&self) -> Result<PathBuf, String> {
-        let of_debian = self
-            .debian("wasi-libc", "wasi-libc")
-            .map(|unpacked| unpacked.join("usr/lib/wasm32-wasip2"));
-        match of_debian {
-            Ok(folder) if folder.join("libc.a").exists() => Ok(folder),
-            _ => self.archive("wasi-libc-wasip2.tar.xz"),
-        }
-    }
-
-    /// Downloads a package with a private state of apt, and unpacks it.
-    fn debian(&self, package: &str, name: &str) -> Result<PathBuf, String> {
-        let apt = self.work.join("apt");
-        for folder in ["lists/partial", "cache/archives/partial"] {
-            create(&apt.join(folder))?;
-        }
-        let sites = output(Command::new("apt-get").args(["indextargets", "--format", "$(SITE)"]))?;
-        let site = sites
-            .lines()
-            .find(|site| site.ends_with("/debian"))
-            .ok_or("apt names no Debian mirror")?;
-        let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
-        let sources = apt.join("sources.list");
-        write(
-            &sources,
-            &format!(
-                "deb [signed-by={keyring}] {site} trixie-backports main\ndeb [signed-by={keyring}] {site} trixie main\n"
-            ),
-        )?;
-        let apt_get = || {
-            let mut command = Command::new("apt-get");
-            command.current_dir(&apt);
-            for (option, value) in [
-                ("Dir::Etc::SourceList", sources.display()),
-                ("Dir::Etc::SourceParts", Path::new("-").display()),
-                ("Dir::State::Lists", apt.join("lists").display()),
-                ("Dir::Cache", apt.join("cache").display()),
-            ] {
-                command.arg("-o").arg(format!("{option}={value}"));
-            }
-            command.args(["-o", "APT::Sandbox::User=root", "-qq"]);
-            command
-        };
-        must(apt_get().arg("update"))?;
-        must(apt_get().args(["download", package]))?;
-        let archive = newest(&apt, name)?;
-        let unpacked = self.work.join(name);
-        must(
-            Command::new("dpkg-deb")
-                .arg("-x")
-                .arg(archive)
-                .arg(&unpacked),
-        )?;
-        Ok(unpacked)
-    }
-
-    /// Unpacks an archive of HANDSET_TOOLCHAIN_DIR; gives its only folder, or where it was unpacked.
-    fn archive(&self, name: &str) -> Result<PathBuf, String> {
-        let folder =
-            std::env::var_os("HANDSET_TOOLCHAIN_DIR").ok_or("HANDSET_TOOLCHAIN_DIR is not set")?;
-        let archive = Path::new(&folder).join(name);
-        let unpacked = self.work.join(name.trim_end_matches(".tar.xz"));
-        create(&unpacked)?;
-        must(
-            Command::new("tar")
-                .arg("-xJf")
-                .arg(&archive)
-                .arg("-C")
-                .arg(&unpacked),
-        )?;
-        let library = unpacked.join("library");
-        Ok(if library.is_dir() { library } else { unpacked })
+            .env_remove("CARGO_ENCODED_RUSTFLAGS");
+        cargo
+            .env("CARGO_TARGET_DIR", project.join("target"))
+            .env("RUSTC_BOOTSTRAP", "1");
+        // Without the bitcode, link-time optimisation fails: "Can't find section .llvmbc".
+        cargo.env("RUSTFLAGS", "-Cembed-bitcode=yes");
+        cargo.args(["build", "--release", "--target", target]);
+        must(cargo.args(["-Z", "build-std=std,panic_abort,proc_macro,test"]))?;
+        Ok(built.join("release/deps"))
     }
 }
 
-fn rustup_may_install() -> bool {
-    std::env::var("RUSTUP_AUTO_INSTALL").as_deref() != Ok("0")
+/// What programs for wasip2 are linked with, out of wasi-libc.
+const WASI_OBJECTS: [&str; 3] = ["crt1-command.o", "crt1-reactor.o", "libc.a"];
+
+/// A workspace of its own, as it lies within ours.
+const EMPTY_MANIFEST: &str = "\
+[package]
+name = \"empty\"
+version = \"0.0.0\"
+edition = \"2024\"
+
+[workspace]
+";
+
+/// What we put into the toolchain names the compiler that it is for.
+const MARK: &str = "handset-version";
+
+fn mark(folder: &Path, version_line: &str) -> Result<(), String> {
+    write(&folder.join(MARK), version_line)
 }
 
-/// Two runs at once would write the same files.
-fn lock(folder: &Path) -> Result<fs::File, String> {
-    let file = fs::File::create(folder.join("lock")).map_err(|error| error.to_string())?;
-    file.lock().map_err(|error| error.to_string())?;
-    Ok(file)
+fn marked(folder: &Path) -> Option<String> {
+    fs::read_to_string(folder.join(MARK)).ok()
 }
 
-fn newest(folder: &Path, name: &str) -> Result<PathBuf, String> {
-    let entries = fs::read_dir(folder).map_err(|error| error.to_string())?;
-    let names = entries.flatten().map(|entry| entry.path()).filter(|path| {
-        let file = path
-            .file_name()
-            .and_then(|file| file.to_str())
-            .unwrap_or_default();
-        file.starts_with(&format!("{name}_")) && file.ends_with(".deb")
-    });
-    names
-        .max()
-        .ok_or_else(|| format!("apt downloaded no {name}"))
+fn holds(folder: &Path, prefix: &str) -> bool {
+    let mut names = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name());
+    names.any(|name| name.to_string_lossy().starts_with(prefix))
 }
 
 fn copy_files(from: &Path, to: &Path, wanted: impl Fn(&str) -> bool) -> Result<(), String> {
-    let copy = || -> io::Result<()> {
-        for entry in fs::read_dir(from)? {
-            let entry = entry?;
-            if entry.path().is_file() && wanted(&entry.file_name().to_string_lossy()) {
-                fs::copy(entry.path(), to.join(entry.file_name()))?;
-            }
+    create(to)?;
+    let wrong = |error| format!("copying {} to {}: {error}", from.display(), to.display());
+    for entry in fs::read_dir(from).map_err(wrong)? {
+        let path = entry.map_err(wrong)?.path();
+        if let Some(name) = path
+            .file_name()
+            .and_then(OsStr::to_str)
+            .filter(|n| wanted(n))
+        {
+            fs::copy(&path, to.join(name)).map_err(wrong)?;
         }
-        Ok(())
-    };
-    copy().map_err(|error| format!("copying {} to {}: {error}", from.display(), to.display()))
+    }
+    Ok(())
 }
 
 fn create(folder: &Path) -> Result<(), String> {
     fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))
+}
+
+/// Makes room: afterwards there is nothing of this name.
+fn replace(folder: &Path) -> Result<(), String> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if folder.exists() => Err(format!("{}: {error}", folder.display())),
+        _ => Ok(()),
+    }
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), String> {
+    fs::rename(from, to).map_err(|error| format!("{}: {error}", to.display()))
 }
 
 fn write(file: &Path, text: &str) -> Result<(), String> {
@@ -293,17 +248,20 @@ fn write(file: &Path, text: &str) -> Result<(), String> {
 }
 
 fn output(command: &mut Command) -> Result<String, String> {
-    let output = command
-        .output()
-        .map_err(|error| format!("{command:?}: {error}"))?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    let output = command.stderr(Stdio::inherit()).output();
+    let output = output.map_err(|error| format!("{command:?}: {error}"))?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    } else {
+        Err(format!("{command:?} ended with {}", output.status))
+    }
 }
 
 fn must(command: &mut Command) -> Result<(), String> {
-    if succeeds(command) {
-        Ok(())
-    } else {
-        Err(format!("{command:?} failed"))
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{command:?} ended with {status}")),
+        Err(error) => Err(format!("{command:?} cannot be run: {error}")),
     }
 }
 
