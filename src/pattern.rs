@@ -1,5 +1,6 @@
 //! Patterns of file names: what a file rule matches, holes such as `{mac}` and `{model}` included.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::mac::MacAddress;
@@ -38,7 +39,9 @@ impl Pattern {
         let mut captures = Captures::default();
         let mut segments = path.segments().rev();
         for tokens in self.segments.iter().rev() {
-            match_tokens(tokens, segments.next()?, &mut captures)?;
+            let segment = segments.next()?;
+            ends_as(tokens, segment).then_some(())?;
+            match_tokens(tokens, segment, &mut captures)?;
         }
         Some(captures)
     }
@@ -95,24 +98,31 @@ pub struct Captures<'p> {
 impl Captures<'_> {
     /// `template` with its holes filled; a hole that captured nothing stays as it is.
     pub fn fill(&self, template: &str) -> String {
-        let mut text = template.to_owned();
-        if let Some(mac) = self.mac {
-            text = text
-                .replace("{mac}", &mac.to_string())
-                .replace("{MAC}", &mac.upper());
-        }
-        let holes = [
-            ("{model}", self.model),
-            ("{name}", self.name),
-            ("{part_number}", self.part_number),
-            ("{version}", self.version),
-        ];
-        for (hole, value) in holes {
-            if let Some(value) = value {
-                text = text.replace(hole, value);
+        let mut text = String::with_capacity(template.len() + 16);
+        let mut rest = template;
+        while let Some((literal, after)) = rest.split_once('{') {
+            text.push_str(literal);
+            let (hole, after) = after.split_once('}').unwrap_or((after, ""));
+            match self.value(hole) {
+                Some(value) => text.push_str(&value),
+                None => text.extend(["{", hole, "}"]),
             }
+            rest = after;
         }
+        text.push_str(rest);
         text
+    }
+
+    fn value(&self, hole: &str) -> Option<Cow<'_, str>> {
+        match hole {
+            "MAC" => self.mac.map(|mac| mac.upper().into()),
+            "mac" => self.mac.map(|mac| mac.to_string().into()),
+            "model" => self.model.map(Cow::from),
+            "name" => self.name.map(Cow::from),
+            "part_number" => self.part_number.map(Cow::from),
+            "version" => self.version.map(Cow::from),
+            _ => None,
+        }
     }
 }
 
@@ -200,6 +210,18 @@ fn parse_hole(name: &str) -> Result<Hole, PatternError> {
         "version" => Hole::Version,
         other => return Err(PatternError::UnknownHole(other.to_owned())),
     })
+}
+
+/// Most names differ at their end, which is cheaper to compare than an address is to read.
+fn ends_as(tokens: &[Token], text: &str) -> bool {
+    let Some(Token::Literal(literal)) = tokens.last() else {
+        return true;
+    };
+    let end = text
+        .len()
+        .checked_sub(literal.len())
+        .and_then(|start| text.get(start..));
+    end.is_some_and(|end| end.eq_ignore_ascii_case(literal))
 }
 
 fn match_tokens<'p>(tokens: &[Token], text: &'p str, captures: &mut Captures<'p>) -> Option<()> {

@@ -363,14 +363,18 @@ impl<'a> Asked<'a> {
             }
             return Ok(Some(model));
         }
-        if let Some(model) = captures.model {
-            return Ok(self.release.model(rule.vendor, model));
-        }
-        let agent = self.agent.as_ref().filter(|agent| {
-            rule.vendor
-                .is_none_or(|vendor| vendor.name == agent.vendor.name)
-        });
-        Ok(agent.and_then(|agent| self.release.model_by_user_agent(agent.vendor, agent.model)))
+        Ok(captures
+            .model
+            .and_then(|model| self.release.model(rule.vendor, model)))
+    }
+
+    /// The model that the User-Agent names, if it is one of the vendor's.
+    fn agent_model(&self, vendor: &Vendor) -> Option<Model<'a>> {
+        let agent = self
+            .agent
+            .as_ref()
+            .filter(|agent| agent.vendor.name == vendor.name)?;
+        self.release.model_by_user_agent(agent.vendor, agent.model)
     }
 
     /// What names a device must name the same one; another model is worth a word in the log.
@@ -386,8 +390,7 @@ impl<'a> Asked<'a> {
         if agent.mac.is_some_and(|other| other != mac) {
             return Err("the User-Agent names another device than the path".to_owned());
         }
-        let says = self.release.model_by_user_agent(agent.vendor, agent.model);
-        let says = says.map_or(agent.model, |model| model.name);
+        let says = explanation.model.as_deref().unwrap_or(agent.model);
         if let Some(model) = model.filter(|model| model.name != says) {
             explanation.warning = Some(format!(
                 "the record says {}, the User-Agent says {says}",
@@ -499,6 +502,7 @@ impl<'a> Asked<'a> {
         let vendor = rule.vendor.ok_or("no vendor")?;
         let mut file = name.to_owned();
         if file.contains("{family}") {
+            let model = model.cloned().or_else(|| self.agent_model(vendor));
             let model = model.ok_or("which file this is depends on the model, and neither the path nor the User-Agent tells it")?;
             file = file.replace("{family}", model.family);
         }

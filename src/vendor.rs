@@ -9,6 +9,9 @@ mod audiocodes;
 mod panasonic;
 mod polycom;
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use crate::mac::MacAddress;
 use crate::mac::Oui;
 
@@ -164,30 +167,36 @@ impl Vendor {
 
     /// The model of this name, in any spelling: `VVX 400`, `vvx400`, `VVX_400`.
     pub fn model(&self, name: &str) -> Option<&'static Model> {
-        self.models
-            .iter()
-            .find(|model| same_name(model.name, name) || same_name(model.user_agent, name))
+        let (vendor, model) = find_model(name)?;
+        (vendor.name == self.name).then_some(model)
     }
 }
 
 /// The vendor and model of this name, in any spelling.
 pub fn find_model(name: &str) -> Option<(&'static Vendor, &'static Model)> {
-    ALL.iter()
-        .copied()
-        .find_map(|vendor| Some((vendor, vendor.model(name)?)))
+    MODELS.get(&significant(name).collect::<String>()).copied()
 }
+
+/// Every model by the letters and digits of its names: one is looked up for each file of a device.
+static MODELS: LazyLock<HashMap<String, (&Vendor, &Model)>> = LazyLock::new(|| {
+    let rows = ALL
+        .iter()
+        .flat_map(|vendor| vendor.models.iter().map(move |model| (*vendor, model)));
+    let names = rows.flat_map(|row| [row.1.name, row.1.user_agent].map(|name| (name, row)));
+    names
+        .map(|(name, row)| (significant(name).collect(), row))
+        .collect()
+});
 
 /// Whether two spellings name one model: letters and digits count, without regard to case.
 pub fn same_name(one: &str, other: &str) -> bool {
-    let significant = |c: &u8| c.is_ascii_alphanumeric();
-    let one = one
-        .bytes()
-        .filter(significant)
-        .map(|c| c.to_ascii_lowercase());
-    one.eq(other
-        .bytes()
-        .filter(significant)
-        .map(|c| c.to_ascii_lowercase()))
+    significant(one).eq(significant(other))
+}
+
+fn significant(name: &str) -> impl Iterator<Item = char> {
+    name.chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
 }
 
 #[cfg(test)]
