@@ -18,18 +18,22 @@ fn main() -> ExitCode {
     let done = match arguments.as_slice() {
         ["test"] => parts::test(None),
         ["test", part] => parts::test(Some(part)),
-        ["bench"] => parts::bench(None),
-        ["bench", name] => parts::bench(Some(name)),
-        ["soak"] => parts::soak("300"),
-        ["soak", seconds] => parts::soak(seconds),
-        ["wasm-targets"] => wasm_targets::ensure_all(),
+        ["bench"] => success(parts::bench(None)),
+        ["bench", name] => success(parts::bench(Some(name))),
+        ["soak"] => success(parts::soak("300")),
+        ["soak", seconds] => success(parts::soak(seconds)),
+        ["wasm-targets"] => success(wasm_targets::ensure_all()),
         _ => Err(USAGE.to_owned()),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(problem) => {
             eprintln!("{problem}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn success(done: Result<(), String>) -> Result<ExitCode, String> {
+    done.map(|()| ExitCode::SUCCESS)
 }

@@ -1,11 +1,16 @@
 //! Runs a fuzz target without a nightly: `drive TARGET SECONDS`, mutating seeds and what it knows.
 //!
 //! No coverage guides it; for that the same targets run under cargo-fuzz. The sequence is the same every
-//! time. An input that makes the target panic is written to `fuzz/artifacts/`.
+//! time. An input that makes the target panic, or hang, is written to `fuzz/artifacts/`.
 
 use std::fs;
 use std::panic;
+use std::process;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -18,7 +23,8 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let Some((name, run)) = TARGETS.iter().find(|(name, _)| name == target) else {
-        eprintln!("no target {target}; known: {:?}", TARGETS.map_names());
+        let known: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
+        eprintln!("no target {target}; known: {}", known.join(", "));
         return ExitCode::from(2);
     };
     let Ok(seconds) = seconds.parse() else {
@@ -28,28 +34,19 @@ fn main() -> ExitCode {
     drive(name, *run, Duration::from_secs(seconds))
 }
 
-/// The names of targets, for a message.
-trait Names {
-    fn map_names(&self) -> Vec<&'static str>;
-}
-
-impl Names for &[handset_fuzz::Target] {
-    fn map_names(&self) -> Vec<&'static str> {
-        self.iter().map(|(name, _)| *name).collect()
-    }
-}
-
-fn drive(name: &str, run: fn(&[u8]), time: Duration) -> ExitCode {
+fn drive(name: &'static str, run: fn(&[u8]), time: Duration) -> ExitCode {
     panic::set_hook(Box::new(|_| {}));
     let start = Instant::now();
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let mut corpus: Vec<Vec<u8>> = SEEDS.iter().map(|seed| seed.as_bytes().to_vec()).collect();
     let mut runs = 0_u64;
+    let running = watch(name);
     while start.elapsed() < time {
         for _ in 0..1000 {
             let input = random.mutate(&corpus);
+            running.begin(runs, &input);
             if panic::catch_unwind(|| run(&input)).is_err() {
-                return report(name, &input);
+                return report(name, "panics", &input);
             }
             if random.below(64) == 0 && input.len() < 4096 {
                 let place = random.below(corpus.len().max(512));
@@ -61,15 +58,59 @@ fn drive(name: &str, run: fn(&[u8]), time: Duration) -> ExitCode {
             runs += 1;
         }
     }
-    println!("{name}: {runs} inputs in {:.0} s, no fault", start.elapsed().as_secs_f64());
+    println!(
+        "{name}: {runs} inputs in {:.0} s, no fault",
+        start.elapsed().as_secs_f64()
+    );
     ExitCode::SUCCESS
 }
 
-fn report(name: &str, input: &[u8]) -> ExitCode {
+/// What is being run, for whoever finds that it takes too long.
+#[derive(Default)]
+struct Running(Mutex<(u64, Vec<u8>)>);
+
+impl Running {
+    fn begin(&self, number: u64, input: &[u8]) {
+        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        running.0 = number;
+        input.clone_into(&mut running.1);
+    }
+
+    fn current(&self) -> (u64, Vec<u8>) {
+        let running = self.0.lock();
+        running.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Ends the program when one input takes longer than [`LONGEST`]: a hang cannot be caught as a panic can.
+fn watch(name: &'static str) -> Arc<Running> {
+    let running = Arc::new(Running::default());
+    let watched = Arc::clone(&running);
+    thread::spawn(move || {
+        loop {
+            let (before, _) = watched.current();
+            thread::sleep(LONGEST);
+            let (number, input) = watched.current();
+            if number == before {
+                report(name, "hangs", &input);
+                process::exit(1);
+            }
+        }
+    });
+    running
+}
+
+/// A thousand times what an input takes on a busy machine.
+const LONGEST: Duration = Duration::from_secs(5);
+
+fn report(name: &str, fault: &str, input: &[u8]) -> ExitCode {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/artifacts");
     let path = format!("{folder}/{name}");
     let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, input));
-    eprintln!("{name} panics on {:?} ({path}: {written:?})", String::from_utf8_lossy(input));
+    eprintln!(
+        "{name} {fault} on {:?} ({path}: {written:?})",
+        String::from_utf8_lossy(input)
+    );
     ExitCode::FAILURE
 }
 
@@ -127,6 +168,35 @@ const SEEDS: &[&str] = &[
 ];
 
 const WORDS: &[&str] = &[
-    "/", "//", "..", "%2e", "%00", "%", "\\", "{", "}", "{mac}", "{model}", "{name}", "bytes=", "-", ",", "0004f28062d6",
-    "Poly", "-UA/", "(SN:", "AUDC-IPPhone", "_UC_", "<", ">", "\"", "&#10;", "]]>", "<!--", "APPLICATION", "é", "\u{1F600}", "\n",
+    "/",
+    "//",
+    "..",
+    "%2e",
+    "%00",
+    "%",
+    "\\",
+    "{",
+    "}",
+    "{mac}",
+    "{model}",
+    "{name}",
+    "bytes=",
+    "-",
+    ",",
+    "0004f28062d6",
+    "Poly",
+    "-UA/",
+    "(SN:",
+    "AUDC-IPPhone",
+    "_UC_",
+    "<",
+    ">",
+    "\"",
+    "&#10;",
+    "]]>",
+    "<!--",
+    "APPLICATION",
+    "é",
+    "\u{1F600}",
+    "\n",
 ];
