@@ -104,9 +104,10 @@ fn watch(name: &'static str) -> Arc<Running> {
 const LONGEST: Duration = Duration::from_secs(5);
 
 fn report(name: &str, fault: &str, input: &[u8]) -> ExitCode {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/artifacts");
-    let path = format!("{folder}/{name}");
-    let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, input));
+    // Where cargo-fuzz puts its own.
+    let folder = format!("{}/artifacts/{name}", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{folder}/drive");
+    let written = fs::create_dir_all(&folder).and_then(|()| fs::write(&path, input));
     eprintln!(
         "{name} {fault} on {:?} ({path}: {written:?})",
         String::from_utf8_lossy(input)
