@@ -50,6 +50,15 @@ pub struct UploadVersion {
     pub segments: Vec<Segment>,
 }
 
+/// An upload that comes in.
+#[derive(Clone, Copy, Debug)]
+pub struct Upload<'a> {
+    /// Its canonical name.
+    pub name: &'a str,
+    /// When, in milliseconds since 1970.
+    pub at: u64,
+}
+
 /// A stored part of an upload.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Segment {
@@ -84,48 +93,50 @@ impl DeviceState {
     ///
     /// With `append` equal to the length of the newest version the segment extends that; otherwise it is
     /// a version of its own. Versions over the limit go, oldest first, and so do the oldest of all files
-    /// while the device's bytes are over the limit; the newest version of each file stays.
+    /// while the device's bytes are over the limit; the newest version of each file stays. Only where
+    /// one rule takes files of many names (`kin` says which) do the oldest of those go as well: else a
+    /// device could fill the store with names.
     pub fn accept(
         &mut self,
-        name: &str,
+        upload: &Upload<'_>,
         segment: Segment,
-        at: u64,
         append: Option<u64>,
         limits: &UploadLimits,
+        kin: impl Fn(&str) -> bool,
     ) -> Vec<(String, Segment)> {
+        let name = upload.name;
         let versions = self.uploads.entry(name.to_owned()).or_default();
         match versions.last_mut() {
             Some(newest) if append == Some(newest.length()) && newest.has_room() => {
-                newest.at = at;
+                newest.at = upload.at;
                 newest.segments.push(segment);
             }
             _ => versions.push(UploadVersion {
-                at,
+                at: upload.at,
                 segments: vec![segment],
             }),
         }
+        let most = limits.versions.max(1);
         let mut dropped = Vec::new();
-        while versions.len() > limits.versions.max(1) {
-            dropped.extend(
-                versions
-                    .remove(0)
-                    .segments
-                    .into_iter()
-                    .map(|part| (name.to_owned(), part)),
-            );
+        while versions.len() > most {
+            dropped.push((name.to_owned(), versions.remove(0)));
+        }
+        while self.uploads.keys().filter(|other| kin(other)).count() > most {
+            dropped.extend(self.drop_kin(name, &kin));
         }
         while self.bytes() > limits.bytes {
-            let Some((oldest, version)) = self.drop_oldest() else {
+            let Some(oldest) = self.drop_oldest().or_else(|| self.drop_kin(name, &kin)) else {
                 break;
             };
-            dropped.extend(
-                version
-                    .segments
-                    .into_iter()
-                    .map(|part| (oldest.clone(), part)),
-            );
+            dropped.push(oldest);
         }
-        dropped
+        let parts = dropped.into_iter().flat_map(|(name, version)| {
+            version
+                .segments
+                .into_iter()
+                .map(move |segment| (name.clone(), segment))
+        });
+        parts.collect()
     }
 
     /// Bytes over all files and versions.
@@ -135,6 +146,27 @@ impl DeviceState {
             .flatten()
             .map(UploadVersion::length)
             .sum()
+    }
+
+    /// Takes away the oldest version of the file among its kin that has been left alone the longest.
+    fn drop_kin(
+        &mut self,
+        but: &str,
+        kin: &impl Fn(&str) -> bool,
+    ) -> Option<(String, UploadVersion)> {
+        let others = self
+            .uploads
+            .iter()
+            .filter(|(name, _)| *name != but && kin(name));
+        let (name, _) =
+            others.min_by_key(|(_, versions)| versions.last().map(|version| version.at))?;
+        let name = name.clone();
+        let versions = self.uploads.get_mut(&name)?;
+        let version = (!versions.is_empty()).then(|| versions.remove(0));
+        if versions.is_empty() {
+            self.uploads.remove(&name);
+        }
+        version.map(|version| (name, version))
     }
 
     /// Takes away the oldest version that is not the newest of its file.
@@ -159,6 +191,7 @@ impl UploadVersion {
 mod tests {
     use super::DeviceState;
     use super::Segment;
+    use super::Upload;
     use crate::site::UploadLimits;
 
     const LIMITS: UploadLimits = UploadLimits {
@@ -178,7 +211,10 @@ mod tests {
             id: format!("{at}"),
             length,
         };
-        let dropped = state.accept(name, segment, at, append, &LIMITS);
+        let upload = Upload { name, at };
+        let dropped = state.accept(&upload, segment, append, &LIMITS, |other| {
+            other.starts_with("core")
+        });
         dropped
             .into_iter()
             .map(|(name, segment)| format!("{name}/{}", segment.id))
@@ -214,5 +250,25 @@ mod tests {
         accept(&mut state, "a", 5, 3, Some(10));
         assert_eq!(state.newest("a").unwrap().length(), 5);
         assert_eq!(state.uploads["a"].len(), 2);
+    }
+
+    #[test]
+    fn a_rule_of_many_names_keeps_few_files() {
+        let mut state = DeviceState::default();
+        accept(&mut state, "phone", 10, 1, None);
+        for at in 2..=4 {
+            assert_eq!(
+                accept(&mut state, &format!("core{at}"), 10, at, None),
+                [""; 0]
+            );
+        }
+        assert_eq!(accept(&mut state, "core5", 10, 5, None), ["core2/2"]);
+        assert_eq!(accept(&mut state, "core6", 100, 6, None), ["core3/3"]);
+        assert_eq!(accept(&mut state, "core7", 100, 7, None), ["core4/4"]);
+        assert_eq!(
+            accept(&mut state, "core8", 100, 8, None),
+            ["core5/5", "core6/6"]
+        );
+        assert!(state.newest("phone").is_some());
     }
 }

@@ -12,8 +12,10 @@ use http::header;
 
 use crate::device::DeviceRecord;
 use crate::device::Segment;
+use crate::device::Upload;
 use crate::mac::MacAddress;
 use crate::path::RequestPath;
+use crate::pattern::Pattern;
 use crate::precondition;
 use crate::precondition::Validators;
 use crate::precondition::Verdict;
@@ -193,7 +195,7 @@ async fn answer<S: Records + Blobs>(
         Route::Refuse => return Err(Failure::NotFound(std::mem::take(&mut explanation.reason))),
         Route::Render(template, model) => context.render(&template, model, explanation)?,
         Route::Serve(serve) => context.serve(&path, serve, explanation).await?,
-        Route::Accept(name) => context.accept(&name, upload, explanation).await?,
+        Route::Accept(name, pattern) => context.accept(&name, pattern, upload, explanation).await?,
     };
     response.explanation = std::mem::take(explanation);
     response.contact = context.contact(&path, &response.explanation);
@@ -436,6 +438,7 @@ impl<S: Records + Blobs> Context<'_, S> {
     async fn accept(
         &self,
         name: &str,
+        pattern: &Pattern,
         upload: S::Upload,
         explanation: &mut Explanation,
     ) -> Result<Response<S::Body>, Failure> {
@@ -447,7 +450,7 @@ impl<S: Records + Blobs> Context<'_, S> {
         let key = BlobKey::upload(&self.site.name, mac, name, &id);
         self.store.put(&key, upload, length).await?;
         let segment = Segment { id, length };
-        match self.enter(mac, name, segment).await {
+        match self.enter(mac, name, pattern, segment).await {
             Ok((new, etag_text)) => {
                 explanation.source = Some(format!("uploads/{name}"));
                 explanation.reason = format!("{length} bytes kept");
@@ -496,6 +499,7 @@ impl<S: Records + Blobs> Context<'_, S> {
         &self,
         mac: MacAddress,
         name: &str,
+        pattern: &Pattern,
         segment: Segment,
     ) -> Result<(bool, String), Failure> {
         let append = self
@@ -510,10 +514,16 @@ impl<S: Records + Blobs> Context<'_, S> {
             };
             let new = record.state.newest(name).is_none();
             let limits = &self.site.uploads;
-            let dropped =
-                record
-                    .state
-                    .accept(name, segment.clone(), self.request.now, append, limits);
+            let upload = Upload {
+                name,
+                at: self.request.now,
+            };
+            let kin = |other: &str| {
+                RequestPath::parse(other).is_ok_and(|other| pattern.capture(&other).is_some())
+            };
+            let dropped = record
+                .state
+                .accept(&upload, segment.clone(), append, limits, kin);
             if self
                 .store
                 .update_device(&self.site.name, mac, &revision, &record.state)

@@ -13,6 +13,7 @@ use crate::device::Segment;
 use crate::mac::MacAddress;
 use crate::path::RequestPath;
 use crate::pattern::Captures;
+use crate::pattern::Pattern;
 use crate::release::BlobRecord;
 use crate::release::Model;
 use crate::release::Release;
@@ -30,8 +31,8 @@ use crate::vendor::Vendor;
 /// What to do for a request.
 #[derive(Clone, Debug)]
 pub enum Route<'a> {
-    /// Keep what the device sends, under this canonical name.
-    Accept(String),
+    /// Keep what the device sends, under this canonical name, by the rule of this pattern.
+    Accept(String, &'a Pattern),
     /// Answer as if nothing were there.
     Refuse,
     /// Render this template, for this model.
@@ -258,7 +259,7 @@ impl<'a> Asked<'a> {
             Route::Refuse
         });
         explanation.outcome = match route {
-            Route::Accept(_) => "accept",
+            Route::Accept(..) => "accept",
             Route::Refuse => "refuse",
             Route::Render(..) => "render",
             Route::Serve(_) => "serve",
@@ -400,14 +401,17 @@ impl<'a> Asked<'a> {
         Ok(())
     }
 
-    fn accept(&self, rule: &Rule, captures: &Captures<'_>) -> Result<Route<'a>, String> {
+    fn accept(&self, rule: &'a Rule, captures: &Captures<'_>) -> Result<Route<'a>, String> {
         if !rule.sources.contains(&Source::Upload) {
             return Err("files of this name take no uploads".to_owned());
         }
         if self.verb == Verb::Post && !rule.vendor.is_some_and(|vendor| vendor.posts) {
             return Err("the vendor's phones do not upload by POST".to_owned());
         }
-        Ok(Route::Accept(captures.fill(&rule.pattern.to_string())))
+        Ok(Route::Accept(
+            captures.fill(&rule.pattern.to_string()),
+            &rule.pattern,
+        ))
     }
 
     fn source(

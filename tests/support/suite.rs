@@ -9,6 +9,7 @@ use std::thread;
 
 use handset::device::DeviceState;
 use handset::device::Segment;
+use handset::device::Upload;
 use handset::mac::MacAddress;
 use handset::release::ReleaseId;
 use handset::site::Layer;
@@ -100,7 +101,8 @@ fn enter(state: &mut DeviceState, id: &str) {
         id: id.to_owned(),
         length: 1,
     };
-    state.accept(id, segment, 1, None, &UploadLimits::default());
+    let upload = Upload { name: id, at: 1 };
+    state.accept(&upload, segment, None, &UploadLimits::default(), |_| false);
 }
 
 pub(crate) fn a_blob_is_read_back_by_ranges<S: Store>(store: &S) {
