@@ -115,7 +115,7 @@ fn doc() -> Result<(), String> {
 
 /// Each benchmark once, to see that it works.
 fn bench_short() -> Result<(), String> {
-    cargo(&["test", "--bench", "*", "--locked"])
+    cargo(&["test", "--bench", "*", "--locked", "--", "--test"])
 }
 
 fn fuzz_short() -> Result<(), String> {
