@@ -8,6 +8,7 @@ pub mod check;
 mod devices;
 pub mod diagnostic;
 mod document;
+pub mod entries;
 mod files;
 mod places;
 pub mod preview;

@@ -29,6 +29,15 @@ use crate::vendor::Vendor;
 #[serde(transparent)]
 pub struct ReleaseId(pub String);
 
+impl ReleaseId {
+    /// The name of a release whose record is these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut id = sha256_hex(bytes);
+        id.truncate(32);
+        Self(id)
+    }
+}
+
 impl fmt::Display for ReleaseId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -173,9 +182,7 @@ impl ReleaseRecord {
     pub fn encode(&self) -> (ReleaseId, Vec<u8>) {
         // Maps of texts and numbers always have a JSON form; an empty record would be refused on reading.
         let bytes = serde_json::to_vec(self).unwrap_or_default();
-        let mut id = sha256_hex(&bytes);
-        id.truncate(32);
-        (ReleaseId(id), bytes)
+        (ReleaseId::of(&bytes), bytes)
     }
 }
 

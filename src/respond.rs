@@ -526,7 +526,7 @@ impl<S: Records + Blobs> Context<'_, S> {
                 .accept(&upload, segment.clone(), append, limits, kin);
             if self
                 .store
-                .update_device(&self.site.name, mac, &revision, &record.state)
+                .update_device(&self.site.name, mac, &revision, &record)
                 .await?
             {
                 for (name, segment) in dropped {

@@ -5,6 +5,7 @@
 
 #[cfg(not(target_family = "wasm"))]
 pub mod directory;
+pub mod keyed;
 pub mod memory;
 
 use std::fmt;
@@ -15,7 +16,6 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::device::DeviceRecord;
-use crate::device::DeviceState;
 use crate::mac::MacAddress;
 use crate::release::Release;
 use crate::release::ReleaseId;
@@ -45,13 +45,14 @@ pub trait Records {
         mac: MacAddress,
     ) -> Result<Option<(DeviceRecord, Revision)>, StoreError>;
 
-    /// Writes a device's state if its record is still at `revision`; `false` if it is not.
+    /// Writes a device's record, as it was read and with another state, if it is still at `revision`;
+    /// `false` if it is not.
     async fn update_device(
         &self,
         site: &str,
         mac: MacAddress,
         revision: &Revision,
-        state: &DeviceState,
+        record: &DeviceRecord,
     ) -> Result<bool, StoreError>;
 
     /// Writes a device's last contact, whatever stood there before.

@@ -27,7 +27,6 @@ use std::thread;
 use std::time::Duration;
 
 use handset::device::DeviceRecord;
-use handset::device::DeviceState;
 use handset::mac::MacAddress;
 use handset::platform::native::ServeOptions;
 use handset::platform::native::Server;
@@ -834,7 +833,7 @@ impl Records for Panicking {
         _: &str,
         _: MacAddress,
         _: &Revision,
-        _: &DeviceState,
+        _: &DeviceRecord,
     ) -> Result<bool, StoreError> {
         panic!("on purpose")
     }

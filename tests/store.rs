@@ -5,6 +5,8 @@
     reason = "a test ends where something is not as it should be"
 )]
 
+#[path = "support/shelf.rs"]
+mod shelf;
 #[path = "support/suite.rs"]
 mod suite;
 
@@ -17,13 +19,16 @@ use std::task::Waker;
 
 use handset::device::DeviceRecord;
 use handset::device::DeviceSettings;
+use handset::fleet::entries;
 use handset::store::directory::Body;
 use handset::store::directory::DirectoryStore;
 use handset::store::directory::Snapshot;
+use handset::store::keyed::Kept;
 use handset::store::memory::MemoryStore;
 use http_body::Body as HttpBody;
 use tempfile::TempDir;
 
+use shelf::Shelf;
 use suite::Collect;
 
 impl Collect for Body {
@@ -52,6 +57,10 @@ fn memory() -> MemoryStore {
     store
 }
 
+fn shelf() -> Shelf {
+    Shelf::of(entries::of(&snapshot()))
+}
+
 fn directory() -> (DirectoryStore, TempDir) {
     let state = tempfile::tempdir().unwrap();
     (
@@ -74,6 +83,11 @@ macro_rules! conforms {
     ($($name:ident)*) => {
         mod memory_store {
             $(#[test] fn $name() { super::suite::$name(&super::memory()); })*
+        }
+        mod keyed_store {
+            $(#[test] fn $name() {
+                super::suite::$name(&super::shelf().store(&super::Kept::new()));
+            })*
         }
         mod directory_store {
             $(#[test] fn $name() { super::suite::$name(&super::directory().0); })*

@@ -17,7 +17,6 @@ use std::time::SystemTime;
 
 use crate::device::DeviceRecord;
 use crate::device::DeviceSettings;
-use crate::device::DeviceState;
 use crate::mac::MacAddress;
 use crate::release::Release;
 use crate::release::ReleaseId;
@@ -172,7 +171,7 @@ impl Snapshots {
 
 impl Snapshot {
     /// The release that a device's settings stand under, and their JSON.
-    fn device(&self, site: &str, mac: MacAddress) -> Option<(&ReleaseId, &[u8])> {
+    pub(crate) fn device(&self, site: &str, mac: MacAddress) -> Option<(&ReleaseId, &[u8])> {
         let json = self.devices.get(site)?.get(&mac)?;
         Some((&self.sites.get(site)?.release, json))
     }
@@ -214,13 +213,13 @@ impl Records for DirectoryStore {
         site: &str,
         mac: MacAddress,
         expected: &Revision,
-        state: &DeviceState,
+        record: &DeviceRecord,
     ) -> Result<bool, StoreError> {
         if !self.snapshots().knows(site, mac) {
             return Ok(false);
         }
         let place = state_place(site, mac)?;
-        let json = serde_json::to_vec(state).map_err(|error| damaged(mac, error))?;
+        let json = serde_json::to_vec(&record.state).map_err(|error| damaged(mac, error))?;
         let (directory, expected) = (self.state.clone(), expected.clone());
         off_thread(move || {
             let _locked = directory.lock(mac)?;

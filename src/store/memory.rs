@@ -9,7 +9,6 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
 use crate::device::DeviceRecord;
-use crate::device::DeviceState;
 use crate::mac::MacAddress;
 use crate::release::Release;
 use crate::release::ReleaseId;
@@ -141,7 +140,7 @@ impl Records for MemoryStore {
         site: &str,
         mac: MacAddress,
         revision: &Revision,
-        state: &DeviceState,
+        changed: &DeviceRecord,
     ) -> Result<bool, StoreError> {
         let mut inner = self.up(site)?;
         let Some((record, current)) = inner.devices.get_mut(&(site.to_owned(), mac)) else {
@@ -151,7 +150,7 @@ impl Records for MemoryStore {
             return Ok(false);
         }
         *current += 1;
-        record.state = state.clone();
+        record.clone_from(changed);
         Ok(true)
     }
 

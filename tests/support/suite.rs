@@ -7,6 +7,8 @@ use std::task::Poll;
 use std::task::Waker;
 use std::thread;
 
+use handset::device::DeviceRecord;
+use handset::device::DeviceSettings;
 use handset::device::DeviceState;
 use handset::device::Segment;
 use handset::device::Upload;
@@ -90,10 +92,18 @@ fn read<S: Store>(store: &S, key: &BlobKey, from: u64, to: u64) -> Option<Vec<u8
         .map(Collect::collect)
 }
 
-fn state(id: &str) -> DeviceState {
-    let mut state = DeviceState::default();
-    enter(&mut state, id);
-    state
+/// The device's record, with one upload.
+fn uploaded(id: &str) -> DeviceRecord {
+    let settings = DeviceSettings {
+        model: MODEL.to_owned(),
+        ..DeviceSettings::default()
+    };
+    let mut record = DeviceRecord {
+        settings: [(release(), settings)].into(),
+        ..DeviceRecord::default()
+    };
+    enter(&mut record.state, id);
+    record
 }
 
 fn enter(state: &mut DeviceState, id: &str) {
@@ -160,16 +170,22 @@ pub(crate) fn updates_need_the_current_revision<S: Store>(store: &S) {
     let (record, first) = wait(store.device(SITE, device())).unwrap().unwrap();
     assert_eq!(record.state, DeviceState::default());
     assert_eq!(record.settings[&release()].model, MODEL);
-    let update = |mac, revision: &Revision, state: &DeviceState| {
-        wait(store.update_device(SITE, mac, revision, state)).unwrap()
+    let update = |mac, revision: &Revision, record: &DeviceRecord| {
+        wait(store.update_device(SITE, mac, revision, record)).unwrap()
     };
-    assert!(update(device(), &first, &state("a")));
-    assert!(!update(device(), &first, &state("b")), "another was faster");
-    let (record, second) = wait(store.device(SITE, device())).unwrap().unwrap();
-    assert_eq!(record.state, state("a"));
+    assert!(update(device(), &first, &uploaded("a")));
+    assert!(
+        !update(device(), &first, &uploaded("b")),
+        "another was faster"
+    );
+    let (seen, second) = wait(store.device(SITE, device())).unwrap().unwrap();
+    assert_eq!(seen, uploaded("a"));
     assert_ne!(first, second);
-    assert!(update(device(), &second, &state("b")));
-    assert!(!update(stranger(), &first, &state("a")), "no such device");
+    assert!(update(device(), &second, &uploaded("b")));
+    assert!(
+        !update(stranger(), &first, &uploaded("a")),
+        "no such device"
+    );
 }
 
 pub(crate) fn concurrent_updates_all_count<S: Store + Sync>(store: &S) {
@@ -192,7 +208,7 @@ fn append<S: Store>(store: &S, id: &str) {
     loop {
         let (mut record, revision) = wait(store.device(SITE, device())).unwrap().unwrap();
         enter(&mut record.state, id);
-        if wait(store.update_device(SITE, device(), &revision, &record.state)).unwrap() {
+        if wait(store.update_device(SITE, device(), &revision, &record)).unwrap() {
             return;
         }
     }
@@ -211,10 +227,10 @@ pub(crate) fn a_contact_replaces_the_one_before<S: Store>(store: &S) {
 
 pub(crate) fn an_update_of_one_is_seen_by_the_other<S: Store>(one: &S, other: &S) {
     let (_, revision) = wait(one.device(SITE, device())).unwrap().unwrap();
-    assert!(wait(one.update_device(SITE, device(), &revision, &state("a"))).unwrap());
-    assert!(!wait(other.update_device(SITE, device(), &revision, &state("b"))).unwrap());
-    let (record, _) = wait(other.device(SITE, device())).unwrap().unwrap();
-    assert_eq!(record.state, state("a"));
+    assert!(wait(one.update_device(SITE, device(), &revision, &uploaded("a"))).unwrap());
+    assert!(!wait(other.update_device(SITE, device(), &revision, &uploaded("b"))).unwrap());
+    let (seen, _) = wait(other.device(SITE, device())).unwrap().unwrap();
+    assert_eq!(seen, uploaded("a"));
     wait(one.put(&key("1"), b"abc".to_vec().into(), 3)).unwrap();
     assert_eq!(read(other, &key("1"), 0, 3).unwrap(), b"abc");
 }

@@ -1,0 +1,96 @@
+//! What a compiled fleet directory is under the documented keys of docs/storage.md, for the stores that
+//! are filled from it.
+
+use std::path::PathBuf;
+
+use crate::mac::MacAddress;
+use crate::store::BlobKey;
+use crate::store::directory::Snapshot;
+use crate::store::keyed;
+
+/// A value to be written.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Entry {
+    /// Under which key.
+    pub key: String,
+    /// In which store.
+    pub place: Place,
+    /// What.
+    pub content: Content,
+}
+
+/// The store that an entry belongs into.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Place {
+    /// The key-value store.
+    Values,
+    /// The object store.
+    Objects,
+    /// The object store, where a device's state may stand already: that stays, only settings are ours.
+    Devices,
+}
+
+/// What an entry holds.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Content {
+    /// A record's JSON.
+    Record(Vec<u8>),
+    /// An operator's file.
+    File(PathBuf),
+}
+
+/// Every entry, in an order that is safe to write in: what others name comes before what names it, the
+/// sites and the deployment last.
+pub fn of(snapshot: &Snapshot) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for (sha256, file) in &snapshot.files {
+        let key = BlobKey::content(sha256).as_str().to_owned();
+        entries.push(Entry {
+            key,
+            place: Place::Objects,
+            content: Content::File(file.path.clone()),
+        });
+    }
+    for (id, release) in &snapshot.releases {
+        let (_, bytes) = release.record.encode();
+        entries.push(record(Place::Values, keyed::release_key(id), bytes));
+    }
+    for (site, devices) in &snapshot.devices {
+        entries.extend(
+            devices
+                .keys()
+                .filter_map(|mac| device(snapshot, site, *mac)),
+        );
+    }
+    for (name, site) in &snapshot.sites {
+        entries.push(record(Place::Values, keyed::site_key(name), json(&**site)));
+    }
+    let deployment = json(&*snapshot.deployment);
+    entries.push(record(
+        Place::Values,
+        keyed::DEPLOYMENT.to_owned(),
+        deployment,
+    ));
+    entries
+}
+
+/// A record whose settings are JSON already: nothing to parse, and nothing that could fail.
+fn device(snapshot: &Snapshot, site: &str, mac: MacAddress) -> Option<Entry> {
+    let (release, settings) = snapshot.device(site, mac)?;
+    let head = format!(r#"{{"settings":{{"{release}":"#);
+    let bytes = [head.as_bytes(), settings, b"}}"].concat();
+    Some(record(Place::Devices, keyed::device_key(site, mac), bytes))
+}
+
+fn record(place: Place, key: String, bytes: Vec<u8>) -> Entry {
+    Entry {
+        key,
+        place,
+        content: Content::Record(bytes),
+    }
+}
+
+/// Maps of texts and numbers always have a JSON form; an empty record would be refused on reading.
+fn json(record: &impl serde::Serialize) -> Vec<u8> {
+    serde_json::to_vec(record).unwrap_or_default()
+}

@@ -1,0 +1,227 @@
+//! The records and blobs of a deployment by their documented keys (docs/storage.md), over a key-value
+//! store and an object store.
+//!
+//! A platform brings the two primitive stores; what lies under which key, what is kept in memory and for
+//! how long, and what a missing record means is decided here, once.
+
+mod kept;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use crate::device::DeviceRecord;
+use crate::mac::MacAddress;
+use crate::release::Release;
+use crate::release::ReleaseId;
+use crate::release::ReleaseRecord;
+use crate::site::Deployment;
+use crate::site::SiteRecord;
+use crate::store::BlobKey;
+use crate::store::Blobs;
+use crate::store::Contact;
+use crate::store::Records;
+use crate::store::Revision;
+use crate::store::StoreError;
+use crate::store::StoreErrorKind;
+pub use crate::store::keyed::kept::Kept;
+
+/// The key of the deployment's record.
+pub const DEPLOYMENT: &str = "deployment";
+
+/// The key of a site's record.
+pub fn site_key(site: &str) -> String {
+    format!("site/{site}")
+}
+
+/// The key of a release.
+pub fn release_key(id: &ReleaseId) -> String {
+    format!("release/{id}")
+}
+
+/// The key of a device's record.
+pub fn device_key(site: &str, mac: MacAddress) -> String {
+    format!("device/{site}/{mac}")
+}
+
+/// The key of a device's last contact.
+pub fn contact_key(site: &str, mac: MacAddress) -> String {
+    format!("contacts/{site}/{mac}")
+}
+
+/// A store of small values that are read often and change rarely. It may answer with what lay there a
+/// minute ago.
+#[expect(
+    async_fn_in_trait,
+    reason = "the platforms' futures are not Send, and need not be"
+)]
+pub trait KeyValue {
+    /// A value, or `None` where there is none.
+    async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
+}
+
+/// A store of objects: strongly consistent, conditional writes, bodies that stream.
+#[expect(
+    async_fn_in_trait,
+    reason = "the platforms' futures are not Send, and need not be"
+)]
+pub trait Objects {
+    /// A body on its way to a device.
+    type Body;
+    /// A body on its way from a device.
+    type Upload;
+
+    /// A small object whole, with its revision.
+    async fn read(&self, key: &str) -> Result<Option<(Vec<u8>, Revision)>, StoreError>;
+
+    /// Writes a small object, durably, if what lies there is as `condition` says; `false` if it is not.
+    async fn write(
+        &self,
+        key: &str,
+        bytes: Vec<u8>,
+        condition: Condition<'_>,
+    ) -> Result<bool, StoreError>;
+
+    /// See [`Blobs::get`].
+    async fn get(&self, key: &str, range: Range<u64>) -> Result<Option<Self::Body>, StoreError>;
+
+    /// See [`Blobs::put`].
+    async fn put(&self, key: &str, body: Self::Upload, length: u64) -> Result<(), StoreError>;
+
+    /// See [`Blobs::delete`].
+    async fn delete(&self, key: &str) -> Result<(), StoreError>;
+}
+
+/// What must lie under a key for a write to take place.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Condition<'a> {
+    /// Anything or nothing.
+    Always,
+    /// What was read with this revision.
+    At(&'a Revision),
+    /// Nothing.
+    Absent,
+}
+
+/// A deployment's store, for one request.
+#[derive(Debug)]
+pub struct KeyedStore<'a, V, O> {
+    /// Records that publishing writes.
+    pub values: V,
+    /// Devices, blobs and contacts.
+    pub objects: O,
+    /// What this process has in memory from earlier requests.
+    pub kept: &'a Kept,
+    /// Milliseconds since 1970.
+    pub now: u64,
+}
+
+impl<V: KeyValue, O: Objects> Records for KeyedStore<'_, V, O> {
+    async fn deployment(&self) -> Result<Arc<Deployment>, StoreError> {
+        if let Some(deployment) = self.kept.deployment(self.now) {
+            return Ok(deployment);
+        }
+        let bytes = self.values.read(DEPLOYMENT).await?;
+        let bytes = bytes.ok_or_else(|| damaged(DEPLOYMENT, "nothing was published yet"))?;
+        let deployment = Arc::new(parse(DEPLOYMENT, &bytes)?);
+        self.kept.keep_deployment(self.now, &deployment);
+        Ok(deployment)
+    }
+
+    async fn site(&self, name: &str) -> Result<Option<Arc<SiteRecord>>, StoreError> {
+        if let Some(site) = self.kept.site(name, self.now) {
+            return Ok(Some(site));
+        }
+        let key = site_key(name);
+        let Some(bytes) = self.values.read(&key).await? else {
+            return Ok(None);
+        };
+        let site: Arc<SiteRecord> = Arc::new(parse(&key, &bytes)?);
+        self.kept.keep_site(name, self.now, &site);
+        Ok(Some(site))
+    }
+
+    async fn release(&self, id: &ReleaseId) -> Result<Arc<Release>, StoreError> {
+        if let Some(release) = self.kept.release(id) {
+            return Ok(release);
+        }
+        let key = release_key(id);
+        let bytes = self.values.read(&key).await?;
+        let bytes = bytes.ok_or_else(|| damaged(&key, "a site names it, but it is not there"))?;
+        if ReleaseId::of(&bytes) != *id {
+            return Err(damaged(&key, "its bytes are not those it is named after"));
+        }
+        let record: ReleaseRecord = parse(&key, &bytes)?;
+        let release = Release::parse(id.clone(), record);
+        let release = Arc::new(release.map_err(|error| damaged(&key, error))?);
+        self.kept.keep_release(&release);
+        Ok(release)
+    }
+
+    async fn device(
+        &self,
+        site: &str,
+        mac: MacAddress,
+    ) -> Result<Option<(DeviceRecord, Revision)>, StoreError> {
+        let key = device_key(site, mac);
+        let Some((bytes, revision)) = self.objects.read(&key).await? else {
+            return Ok(None);
+        };
+        Ok(Some((parse(&key, &bytes)?, revision)))
+    }
+
+    async fn update_device(
+        &self,
+        site: &str,
+        mac: MacAddress,
+        revision: &Revision,
+        record: &DeviceRecord,
+    ) -> Result<bool, StoreError> {
+        let key = device_key(site, mac);
+        let bytes = encode(&key, record)?;
+        let condition = Condition::At(revision);
+        self.objects.write(&key, bytes, condition).await
+    }
+
+    async fn record_contact(
+        &self,
+        site: &str,
+        mac: MacAddress,
+        contact: &Contact,
+    ) -> Result<(), StoreError> {
+        let key = contact_key(site, mac);
+        let bytes = encode(&key, contact)?;
+        self.objects.write(&key, bytes, Condition::Always).await?;
+        Ok(())
+    }
+}
+
+impl<V: KeyValue, O: Objects> Blobs for KeyedStore<'_, V, O> {
+    type Body = O::Body;
+    type Upload = O::Upload;
+
+    async fn get(&self, key: &BlobKey, range: Range<u64>) -> Result<Option<O::Body>, StoreError> {
+        self.objects.get(key.as_str(), range).await
+    }
+
+    async fn put(&self, key: &BlobKey, body: O::Upload, length: u64) -> Result<(), StoreError> {
+        self.objects.put(key.as_str(), body, length).await
+    }
+
+    async fn delete(&self, key: &BlobKey) -> Result<(), StoreError> {
+        self.objects.delete(key.as_str()).await
+    }
+}
+
+fn parse<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(bytes).map_err(|error| damaged(key, error))
+}
+
+fn encode<T: serde::Serialize>(key: &str, record: &T) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(record).map_err(|error| damaged(key, error))
+}
+
+fn damaged(key: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+    StoreError::new(StoreErrorKind::Damaged, key, source)
+}

@@ -1,0 +1,109 @@
+//! The two primitive stores in memory, so that the documented keys are tested without a platform.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Mutex;
+
+use handset::fleet::entries::Content;
+use handset::fleet::entries::Entry;
+use handset::store::Revision;
+use handset::store::StoreError;
+use handset::store::StoreErrorKind;
+use handset::store::keyed::Condition;
+use handset::store::keyed::Kept;
+use handset::store::keyed::KeyValue;
+use handset::store::keyed::KeyedStore;
+use handset::store::keyed::Objects;
+
+/// Values by key, with a number that counts their changes.
+#[derive(Default)]
+pub(crate) struct Shelf(Mutex<HashMap<String, (Vec<u8>, u64)>>);
+
+impl Shelf {
+    /// Filled with a compiled fleet directory, or anything else.
+    pub(crate) fn of(entries: Vec<Entry>) -> Self {
+        let shelf = Self::default();
+        for entry in entries {
+            let bytes = match entry.content {
+                Content::Record(bytes) => bytes,
+                Content::File(path) => std::fs::read(path).unwrap(),
+            };
+            shelf.0.lock().unwrap().insert(entry.key, (bytes, 0));
+        }
+        shelf
+    }
+
+    /// A store over it.
+    pub(crate) fn store<'a>(&'a self, kept: &'a Kept) -> KeyedStore<'a, &'a Self, &'a Self> {
+        KeyedStore {
+            values: self,
+            objects: self,
+            kept,
+            now: 1_700_000_000_000,
+        }
+    }
+}
+
+impl KeyValue for &Shelf {
+    async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let found = self.0.lock().unwrap().get(key).cloned();
+        Ok(found.map(|(bytes, _)| bytes))
+    }
+}
+
+impl Objects for &Shelf {
+    type Body = Vec<u8>;
+    type Upload = Vec<u8>;
+
+    async fn read(&self, key: &str) -> Result<Option<(Vec<u8>, Revision)>, StoreError> {
+        let found = self.0.lock().unwrap().get(key).cloned();
+        Ok(found.map(|(bytes, change)| (bytes, Revision(change.to_string()))))
+    }
+
+    async fn write(
+        &self,
+        key: &str,
+        bytes: Vec<u8>,
+        condition: Condition<'_>,
+    ) -> Result<bool, StoreError> {
+        let mut shelf = self.0.lock().unwrap();
+        let current = shelf.get(key).map(|(_, change)| *change);
+        let holds = match condition {
+            Condition::Always => true,
+            Condition::At(revision) => current.is_some_and(|it| it.to_string() == revision.0),
+            Condition::Absent => current.is_none(),
+        };
+        if holds {
+            shelf.insert(key.to_owned(), (bytes, current.map_or(0, |it| it + 1)));
+        }
+        Ok(holds)
+    }
+
+    async fn get(&self, key: &str, range: Range<u64>) -> Result<Option<Vec<u8>>, StoreError> {
+        let shelf = self.0.lock().unwrap();
+        let Some((bytes, _)) = shelf.get(key) else {
+            return Ok(None);
+        };
+        let range = range.start as usize..range.end as usize;
+        let damaged = || StoreError::new(StoreErrorKind::Damaged, key, "too short");
+        bytes
+            .get(range)
+            .map(<[u8]>::to_vec)
+            .ok_or_else(damaged)
+            .map(Some)
+    }
+
+    async fn put(&self, key: &str, body: Vec<u8>, length: u64) -> Result<(), StoreError> {
+        if body.len() as u64 != length {
+            let kind = StoreErrorKind::Incomplete;
+            return Err(StoreError::new(kind, key, "another length than was said"));
+        }
+        self.0.lock().unwrap().insert(key.to_owned(), (body, 0));
+        Ok(())
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.0.lock().unwrap().remove(key);
+        Ok(())
+    }
+}
