@@ -48,7 +48,7 @@ fn routing(criterion: &mut Criterion) {
     let mut record = DeviceRecord::default();
     record
         .settings
-        .insert(release.id.clone(), device(&fleet, mac));
+        .insert(release.id.0.clone(), device(&fleet, mac));
     let mut group = criterion.benchmark_group("route");
     for (name, target) in [
         ("configuration", "/hq/0004f2000500-device.cfg"),

@@ -1,11 +1,9 @@
 //! What is known of one phone: the record that the stores keep of it.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::release::ReleaseId;
+use crate::map::Map;
 use crate::settings::Settings;
 use crate::site::UploadLimits;
 
@@ -17,7 +15,7 @@ pub struct DeviceRecord {
     #[serde(default)]
     pub state: DeviceState,
     /// What the operator says of it, by the release that says so.
-    pub settings: BTreeMap<ReleaseId, DeviceSettings>,
+    pub settings: Map<DeviceSettings>,
 }
 
 /// What the operator says of a device.
@@ -37,8 +35,8 @@ pub struct DeviceSettings {
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct DeviceState {
     /// Uploads by canonical name, each with its versions, oldest first.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub uploads: BTreeMap<String, Vec<UploadVersion>>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub uploads: Map<Vec<UploadVersion>>,
 }
 
 /// One version of an uploaded file.
@@ -105,7 +103,7 @@ impl DeviceState {
         kin: impl Fn(&str) -> bool,
     ) -> Vec<(String, Segment)> {
         let name = upload.name;
-        let versions = self.uploads.entry(name.to_owned()).or_default();
+        let versions = self.uploads.get_or_default(name);
         match versions.last_mut() {
             Some(newest) if append == Some(newest.length()) && newest.has_room() => {
                 newest.at = upload.at;
@@ -249,7 +247,7 @@ mod tests {
         assert_eq!(state.newest("a").unwrap().length(), 15);
         accept(&mut state, "a", 5, 3, Some(10));
         assert_eq!(state.newest("a").unwrap().length(), 5);
-        assert_eq!(state.uploads["a"].len(), 2);
+        assert_eq!(state.uploads.get("a").unwrap().len(), 2);
     }
 
     #[test]

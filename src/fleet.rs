@@ -29,6 +29,7 @@ use crate::fleet::diagnostic::Place;
 use crate::fleet::files::Files;
 use crate::fleet::places::Site;
 use crate::mac::MacAddress;
+use crate::map::Map;
 use crate::release::Release;
 use crate::release::ReleaseError;
 use crate::release::ReleaseId;
@@ -233,7 +234,7 @@ fn check_pin(
 fn release_of(
     site: &Site,
     shared: &ReleaseRecord,
-    tenants: &BTreeMap<String, crate::site::Layer>,
+    tenants: &Map<crate::site::Layer>,
     files: &mut Files<'_>,
     diagnostics: &mut Diagnostics,
 ) -> ReleaseRecord {
@@ -267,7 +268,7 @@ fn report_release(file: Option<&str>, error: &ReleaseError, diagnostics: &mut Di
     }
 }
 
-fn with<V>(mut below: BTreeMap<String, V>, above: BTreeMap<String, V>) -> BTreeMap<String, V> {
+fn with<V>(mut below: Map<V>, above: Map<V>) -> Map<V> {
     below.extend(above);
     below
 }

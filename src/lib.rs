@@ -8,6 +8,7 @@ pub mod discovery;
 #[cfg(not(target_family = "wasm"))]
 pub mod fleet;
 pub mod mac;
+pub mod map;
 pub mod path;
 pub mod pattern;
 pub mod platform;

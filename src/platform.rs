@@ -5,3 +5,5 @@
 
 #[cfg(not(target_family = "wasm"))]
 pub mod native;
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+mod workers;

@@ -1,6 +1,5 @@
 //! A release: every template of a site and what is known of its images, immutable and named by its hash.
 
-use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::fmt;
 
@@ -10,6 +9,7 @@ use sha2::Digest;
 use sha2::Sha256;
 
 use crate::mac::MacAddress;
+use crate::map::Map;
 use crate::path::RequestPath;
 use crate::pattern::Captures;
 use crate::pattern::Pattern;
@@ -50,13 +50,13 @@ pub struct ReleaseRecord {
     /// Settings and pins of the deployment.
     pub deployment: Layer,
     /// Images by vendor, version and lower-case file name.
-    pub firmware: BTreeMap<String, BTreeMap<String, BTreeMap<String, BlobRecord>>>,
+    pub firmware: Map<Map<Map<BlobRecord>>>,
     /// Models that the operator says something of, by name.
-    pub models: BTreeMap<String, ModelRecord>,
+    pub models: Map<ModelRecord>,
     /// Resources by lower-case path.
-    pub resources: BTreeMap<String, BlobRecord>,
+    pub resources: Map<BlobRecord>,
     /// Templates by `vendor/name`, the built-in ones among them.
-    pub templates: BTreeMap<String, TemplateRecord>,
+    pub templates: Map<TemplateRecord>,
     /// Settings and pins of the tenant.
     pub tenant: Layer,
 }

@@ -3,8 +3,9 @@
 //! What this deliberately does not do: no time, no randomness, no files; a template sees what it is
 //! given. Values are escaped by the format of the file, so that no value can add a setting.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::LazyLock;
 
 use minijinja::AutoEscape;
@@ -15,6 +16,7 @@ use minijinja::State;
 use minijinja::UndefinedBehavior;
 use minijinja::syntax::SyntaxConfig;
 
+use crate::map::Map;
 use crate::release::TemplateRecord;
 use crate::variables::Variables;
 use crate::vendor::Format;
@@ -23,17 +25,19 @@ use crate::vendor::Format;
 #[derive(Debug)]
 pub struct Templates {
     environment: Environment<'static>,
-    formats: BTreeMap<String, Format>,
+    formats: Arc<HashMap<String, Format>>,
 }
 
 impl Templates {
     /// Parses templates, by name.
-    pub fn parse(records: &BTreeMap<String, TemplateRecord>) -> Result<Self, RenderError> {
-        let formats: BTreeMap<_, _> = records
-            .iter()
-            .map(|(name, record)| (name.clone(), record.format))
-            .collect();
+    pub fn parse(records: &Map<TemplateRecord>) -> Result<Self, RenderError> {
+        let mut formats = HashMap::new();
+        for (name, record) in records {
+            formats.insert(name.clone(), record.format);
+        }
+        let formats = Arc::new(formats);
         let mut environment = Environment::new();
+        #[cfg(feature = "diagnostics")]
         environment.set_debug(true);
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_syntax(SYNTAX.clone());

@@ -91,6 +91,19 @@ pub enum Payload<Body> {
 /// An upload's header: the offset at which it continues what was uploaded before.
 pub const APPEND: HeaderName = HeaderName::from_static("handset-append");
 
+/// The request headers that the handler reads, for platforms where each costs something.
+pub static HEADERS_READ: [HeaderName; 9] = [
+    header::CONTENT_LENGTH,
+    APPEND,
+    header::IF_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_NONE_MATCH,
+    header::IF_RANGE,
+    header::IF_UNMODIFIED_SINCE,
+    header::RANGE,
+    header::USER_AGENT,
+];
+
 const NOT_FOUND: &str = "not found\n";
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("30");
 /// How often an upload's bookkeeping is tried when others write the same device's record.
@@ -237,7 +250,7 @@ impl<S: Records + Blobs> Context<'_, S> {
         let settings = self
             .device
             .as_ref()
-            .and_then(|(record, _)| record.settings.get(&self.release.id));
+            .and_then(|(record, _)| record.settings.get(&self.release.id.0));
         let subject = Subject {
             site: self.site,
             release: self.release,
@@ -512,7 +525,12 @@ impl<S: Records + Blobs> Context<'_, S> {
             else {
                 break;
             };
-            let new = record.state.newest(name).is_none();
+            let newest = record.state.newest(name);
+            if newest.is_some_and(|version| version.id() == segment.id) {
+                // The store wrote it the last time, though it said otherwise.
+                return Ok((true, segment.id));
+            }
+            let new = newest.is_none();
             let limits = &self.site.uploads;
             let upload = Upload {
                 name,

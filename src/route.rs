@@ -3,14 +3,13 @@
 //! What this deliberately does not do: no reads, no bodies, no vendor's name. It says as well why it
 //! decided so, for the log and for `handset explain`.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use crate::device::DeviceRecord;
 use crate::device::DeviceSettings;
 use crate::device::Segment;
 use crate::mac::MacAddress;
+use crate::map::Map;
 use crate::path::RequestPath;
 use crate::pattern::Captures;
 use crate::pattern::Pattern;
@@ -114,10 +113,40 @@ pub struct Explanation {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
     /// Each setting that was used, and the layer it came from.
-    pub settings: BTreeMap<String, LayerName>,
+    pub settings: Map<LayerName>,
     /// Whether asking for this file is how a boot begins.
     #[serde(skip)]
     pub starts_boot: bool,
+}
+
+/// What a log says of an explanation: no settings, for they hold passwords.
+#[derive(Clone, Debug, Serialize)]
+pub struct Logged<'a> {
+    site: Option<&'a str>,
+    mac: Option<String>,
+    vendor: Option<&'a str>,
+    kind: Option<FileKind>,
+    rule: Option<&'a str>,
+    outcome: &'a str,
+    reason: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<&'a str>,
+}
+
+impl Explanation {
+    /// The part of it that may stand in a log.
+    pub fn logged(&self) -> Logged<'_> {
+        Logged {
+            site: self.site.as_deref(),
+            mac: self.mac.map(|mac| mac.to_string()),
+            vendor: self.vendor,
+            kind: self.kind,
+            rule: self.rule.as_deref(),
+            outcome: self.outcome,
+            reason: &self.reason,
+            warning: self.warning.as_deref(),
+        }
+    }
 }
 
 /// The site that a request is for and the path below it, doubled prefixes collapsed.
@@ -229,7 +258,7 @@ pub struct Asked<'a> {
 impl<'a> Asked<'a> {
     /// What the operator says of the device under the site's release.
     pub fn device_settings(&self) -> Option<&'a DeviceSettings> {
-        self.device?.settings.get(&self.release.id)
+        self.device?.settings.get(&self.release.id.0)
     }
 
     /// Decides.

@@ -20,7 +20,7 @@ pub struct Setting {
     pub kind: Kind,
     /// Whether it may only stand in a file that one device alone gets.
     pub secret: bool,
-    /// What it is for.
+    /// What it is for; empty without the feature `diagnostics`.
     pub help: &'static str,
 }
 
@@ -130,7 +130,7 @@ const fn plain(name: &'static str, kind: Kind, help: &'static str) -> Setting {
         name,
         kind,
         secret: false,
-        help,
+        help: told(help),
     }
 }
 
@@ -139,7 +139,16 @@ const fn secret(name: &'static str, kind: Kind, help: &'static str) -> Setting {
         name,
         kind,
         secret: true,
-        help,
+        help: told(help),
+    }
+}
+
+/// What only operators read is left out where only phones ask.
+const fn told(help: &'static str) -> &'static str {
+    if cfg!(feature = "diagnostics") {
+        help
+    } else {
+        ""
     }
 }
 

@@ -1,10 +1,9 @@
 //! What is known of the deployment and of a site: the small records that are read first.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::map::Map;
 use crate::release::ReleaseId;
 use crate::settings::Settings;
 
@@ -12,9 +11,9 @@ use crate::settings::Settings;
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Deployment {
     /// Host names (lower case, without a port) that have one site at their root.
-    pub hosts: BTreeMap<String, String>,
+    pub hosts: Map<String>,
     /// Every site and who may read from it.
-    pub sites: BTreeMap<String, Access>,
+    pub sites: Map<Access>,
 }
 
 /// Who may read from a site.
@@ -52,8 +51,8 @@ pub struct Layer {
     #[serde(default)]
     pub settings: Settings,
     /// Pinned versions, by model or vendor.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub firmware: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub firmware: Map<String>,
 }
 
 /// Bounds on what a device uploads.

@@ -1,10 +1,10 @@
 //! The variables of a template: five layers of settings, the nearest winning, and what the request adds.
 
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 use minijinja::value::Object;
 use minijinja::value::Serde;
@@ -12,6 +12,7 @@ use serde_json::Value as Json;
 
 use crate::device::DeviceSettings;
 use crate::mac::MacAddress;
+use crate::map::Map;
 use crate::release::Model;
 use crate::release::Release;
 use crate::settings;
@@ -40,8 +41,9 @@ pub struct Subject<'a> {
 /// Variables ready for a template, with the layer that each setting comes from.
 #[derive(Clone, Debug)]
 pub struct Variables {
-    root: Arc<Names>,
-    origins: BTreeMap<String, LayerName>,
+    /// The root first; then those that it holds under a name.
+    names: Vec<Arc<Names>>,
+    origins: HashMap<String, LayerName>,
 }
 
 impl Variables {
@@ -49,60 +51,66 @@ impl Variables {
     pub fn of(subject: &Subject<'_>) -> Self {
         let merged = merge(subject, LayerName::Deployment);
         let own = merge(subject, LayerName::Model);
-        let origins = merged
-            .iter()
-            .map(|(name, (_, layer))| (name.clone(), *layer))
-            .collect();
-        let used = Arc::new(Mutex::new(BTreeSet::new()));
+        let mut origins = HashMap::with_capacity(merged.len());
         let mut values = facts(subject);
-        for (name, (value, _)) in &merged {
-            values.insert(name.clone(), minijinja::Value::from(Serde(value)));
+        for (name, (value, layer)) in &merged {
+            origins.insert(name.clone(), *layer);
+            values.insert(name.clone(), named(minijinja::Value::from(Serde(value))));
         }
+        let mut names = Vec::with_capacity(3);
         for (name, map) in [("settings", merged), ("own", own)] {
-            let map = map
-                .into_iter()
-                .map(|(name, (value, _))| (name, minijinja::Value::from(Serde(&value))));
-            let names = Names {
-                values: map.collect(),
-                used: used.clone(),
-            };
-            values.insert(name.to_owned(), minijinja::Value::from_object(names));
+            let mut inner = HashMap::with_capacity(map.len());
+            for (name, (value, _)) in map {
+                inner.insert(name, named(minijinja::Value::from(Serde(&value))));
+            }
+            let inner = Arc::new(Names { values: inner });
+            let value = minijinja::Value::from_dyn_object(inner.clone());
+            values.insert(name.to_owned(), named(value));
+            names.push(inner);
         }
-        Self {
-            root: Arc::new(Names { values, used }),
-            origins,
-        }
+        names.insert(0, Arc::new(Names { values }));
+        Self { names, origins }
     }
 
     /// The root that a template is rendered with.
     pub fn root(&self) -> minijinja::Value {
-        minijinja::Value::from_dyn_object(self.root.clone())
+        let root = self.names.first().cloned();
+        root.map_or(
+            minijinja::Value::UNDEFINED,
+            minijinja::Value::from_dyn_object,
+        )
     }
 
     /// The settings that templates have asked for so far, and where each comes from.
-    pub fn used(&self) -> BTreeMap<String, LayerName> {
-        let used = self
-            .root
-            .used
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let known = used
-            .iter()
-            .filter_map(|name| Some((name.clone(), *self.origins.get(name)?)));
-        known.collect()
+    pub fn used(&self) -> Map<LayerName> {
+        let mut used = Map::default();
+        for (name, layer) in &self.origins {
+            let asked = |names: &Arc<Names>| {
+                let value = names.values.get(name);
+                value.is_some_and(|(_, asked)| asked.load(Ordering::Relaxed))
+            };
+            if self.names.iter().any(asked) {
+                used.insert(name.clone(), *layer);
+            }
+        }
+        used
     }
 
     /// The names of all settings with a text for which `bad` holds: `lines.1.password (device)`.
     pub fn settings_where(&self, bad: impl Fn(&str) -> bool) -> Vec<String> {
         let mut found = Vec::new();
-        for (name, layer) in &self.origins {
-            let value = self.root.values.get(name).cloned().unwrap_or_default();
-            collect_texts(&value, name, &mut |path, text| {
+        let values = self.names.iter().take(1).flat_map(|root| &root.values);
+        for (name, (value, _)) in values {
+            let Some(layer) = self.origins.get(name) else {
+                continue;
+            };
+            collect_texts(value, name, &mut |path, text| {
                 if bad(text) {
                     found.push(format!("{path} ({} layer)", layer.word()));
                 }
             });
         }
+        found.sort_unstable();
         found
     }
 }
@@ -110,8 +118,14 @@ impl Variables {
 /// A map that remembers which of its names were asked for.
 #[derive(Debug)]
 struct Names {
-    values: BTreeMap<String, minijinja::Value>,
-    used: Arc<Mutex<BTreeSet<String>>>,
+    values: HashMap<String, Named>,
+}
+
+/// A value, and whether it was asked for.
+type Named = (minijinja::Value, AtomicBool);
+
+fn named(value: minijinja::Value) -> Named {
+    (value, AtomicBool::new(false))
 }
 
 impl Object for Names {
@@ -120,18 +134,17 @@ impl Object for Names {
     }
 
     fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<minijinja::Value> {
-        let value = self.values.get(name)?.clone();
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        if !used.contains(name) {
-            used.insert(name.to_owned());
-        }
-        Some(value)
+        let (value, asked) = self.values.get(name)?;
+        asked.store(true, Ordering::Relaxed);
+        Some(value.clone())
     }
 
+    /// In the order of their names: the same input gives the same bytes.
     fn enumerate(self: &Arc<Self>) -> minijinja::value::Enumerator {
-        minijinja::value::Enumerator::Values(
-            self.values.keys().map(minijinja::Value::from).collect(),
-        )
+        let mut names: Vec<&String> = self.values.keys().collect();
+        names.sort_unstable();
+        let names = names.into_iter().map(minijinja::Value::from);
+        minijinja::value::Enumerator::Values(names.collect())
     }
 }
 
@@ -186,7 +199,7 @@ pub fn is_set(site: &SiteRecord, release: &Release, name: &str) -> bool {
     nearest.is_some_and(|value| !value.is_null())
 }
 
-type Merged = BTreeMap<String, (Json, LayerName)>;
+type Merged = HashMap<String, (Json, LayerName)>;
 
 /// The settings of all layers from `farthest` in, as far as the file may see them.
 fn merge(subject: &Subject<'_>, farthest: LayerName) -> Merged {
@@ -295,9 +308,9 @@ fn items<'m>(
 }
 
 /// What is no setting: the address, the place, the phone.
-fn facts(subject: &Subject<'_>) -> BTreeMap<String, minijinja::Value> {
-    let mut values = BTreeMap::new();
-    let mut put = |name: &str, value: minijinja::Value| drop(values.insert(name.to_owned(), value));
+fn facts(subject: &Subject<'_>) -> HashMap<String, Named> {
+    let mut values = HashMap::new();
+    let mut put = |name: &str, value| drop(values.insert(name.to_owned(), named(value)));
     put("site", minijinja::Value::from(&subject.site.name));
     put(
         "own_firmware",
@@ -347,20 +360,19 @@ fn model_value(model: &Model<'_>) -> minijinja::Value {
         .into_iter()
         .flatten()
         .filter(|(name, _)| is_shared(name));
-    let mut values: BTreeMap<&str, minijinja::Value> = shared
-        .map(|(name, value)| (name.as_str(), minijinja::Value::from(Serde(value))))
-        .collect();
-    values.insert("name", minijinja::Value::from(model.name));
-    values.insert(
-        "token",
-        minijinja::Value::from(model.user_agent.replace('_', "")),
-    );
-    values.insert("family", minijinja::Value::from(model.family));
-    values.insert("image", minijinja::Value::from(model.image));
+    let shared = shared.map(|(name, value)| (name.as_str(), minijinja::Value::from(Serde(value))));
+    let token = model.user_agent.replace('_', "");
+    let mut facts = vec![
+        ("name", minijinja::Value::from(model.name)),
+        ("token", minijinja::Value::from(token)),
+        ("family", minijinja::Value::from(model.family)),
+        ("image", minijinja::Value::from(model.image)),
+    ];
     if !model.first_line.is_empty() {
-        values.insert("first_line", minijinja::Value::from(model.first_line));
+        facts.push(("first_line", minijinja::Value::from(model.first_line)));
     }
-    map(values)
+    // A fact goes before a setting of its name.
+    map(shared.chain(facts))
 }
 
 fn firmware(subject: &Subject<'_>, model: &Model<'_>) -> Option<minijinja::Value> {
@@ -385,10 +397,11 @@ fn firmware(subject: &Subject<'_>, model: &Model<'_>) -> Option<minijinja::Value
 }
 
 fn map<'n>(values: impl IntoIterator<Item = (&'n str, minijinja::Value)>) -> minijinja::Value {
-    let values = values
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value));
-    minijinja::Value::from(values.collect::<BTreeMap<_, _>>())
+    let mut map = BTreeMap::new();
+    for (name, value) in values {
+        map.insert(name.to_owned(), value);
+    }
+    minijinja::Value::from(map)
 }
 
 fn collect_texts(value: &minijinja::Value, path: &str, visit: &mut impl FnMut(&str, &str)) {

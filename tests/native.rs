@@ -932,7 +932,7 @@ fn a_request_that_began_before_a_change_ends_as_it_began() {
     let device = runtime.block_on(store.device(deployment::SITE, VVX.parse().unwrap()));
     let (record, _) = device.unwrap().unwrap();
     assert_eq!(record.settings.len(), 2);
-    assert!(record.settings.contains_key(&release));
+    assert!(record.settings.contains_key(&release.0));
     assert!(runtime.block_on(store.release(&release)).is_ok());
     store.forget_previous();
     assert!(runtime.block_on(store.release(&release)).is_err());

@@ -49,7 +49,7 @@ fn memory() -> MemoryStore {
         ..DeviceSettings::default()
     };
     let record = DeviceRecord {
-        settings: [(suite::release(), settings)].into(),
+        settings: [(suite::release().0, settings)].into(),
         ..DeviceRecord::default()
     };
     store.set_site(suite::site());
@@ -86,7 +86,7 @@ macro_rules! conforms {
         }
         mod keyed_store {
             $(#[test] fn $name() {
-                super::suite::$name(&super::shelf().store(&super::Kept::new()));
+                super::suite::$name(&super::shelf().store(&super::Kept::default()));
             })*
         }
         mod directory_store {

@@ -3,13 +3,12 @@
 //!
 //! To add one, put the file below `src/vendor/` and a line here; keep the lines sorted.
 
-use std::collections::BTreeMap;
-
+use crate::map::Map;
 use crate::release::TemplateRecord;
 use crate::vendor::Format;
 
 /// The built-in templates by `vendor/name`.
-pub(super) fn templates() -> BTreeMap<String, TemplateRecord> {
+pub(super) fn templates() -> Map<TemplateRecord> {
     let record = |(name, format, text): &(&str, Format, &str)| {
         (
             (*name).to_owned(),

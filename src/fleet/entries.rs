@@ -3,24 +3,28 @@
 
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 use crate::mac::MacAddress;
 use crate::store::BlobKey;
 use crate::store::directory::Snapshot;
 use crate::store::keyed;
 
 /// A value to be written.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Entry {
     /// Under which key.
     pub key: String,
     /// In which store.
     pub place: Place,
     /// What.
+    #[serde(flatten)]
     pub content: Content,
 }
 
 /// The store that an entry belongs into.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Place {
     /// The key-value store.
     Values,
@@ -31,10 +35,11 @@ pub enum Place {
 }
 
 /// What an entry holds.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Content {
     /// A record's JSON.
-    Record(Vec<u8>),
+    Record(String),
     /// An operator's file.
     File(PathBuf),
 }
@@ -53,7 +58,8 @@ pub fn of(snapshot: &Snapshot) -> Vec<Entry> {
     }
     for (id, release) in &snapshot.releases {
         let (_, bytes) = release.record.encode();
-        entries.push(record(Place::Values, keyed::release_key(id), bytes));
+        let json = String::from_utf8_lossy(&bytes).into_owned();
+        entries.push(record(Place::Values, keyed::release_key(id), json));
     }
     for (site, devices) in &snapshot.devices {
         entries.extend(
@@ -77,20 +83,20 @@ pub fn of(snapshot: &Snapshot) -> Vec<Entry> {
 /// A record whose settings are JSON already: nothing to parse, and nothing that could fail.
 fn device(snapshot: &Snapshot, site: &str, mac: MacAddress) -> Option<Entry> {
     let (release, settings) = snapshot.device(site, mac)?;
-    let head = format!(r#"{{"settings":{{"{release}":"#);
-    let bytes = [head.as_bytes(), settings, b"}}"].concat();
-    Some(record(Place::Devices, keyed::device_key(site, mac), bytes))
+    let settings = String::from_utf8_lossy(settings);
+    let json = format!(r#"{{"settings":{{"{release}":{settings}}}}}"#);
+    Some(record(Place::Devices, keyed::device_key(site, mac), json))
 }
 
-fn record(place: Place, key: String, bytes: Vec<u8>) -> Entry {
+fn record(place: Place, key: String, json: String) -> Entry {
     Entry {
         key,
         place,
-        content: Content::Record(bytes),
+        content: Content::Record(json),
     }
 }
 
 /// Maps of texts and numbers always have a JSON form; an empty record would be refused on reading.
-fn json(record: &impl serde::Serialize) -> Vec<u8> {
-    serde_json::to_vec(record).unwrap_or_default()
+fn json(record: &impl Serialize) -> String {
+    serde_json::to_string(record).unwrap_or_default()
 }

@@ -1,6 +1,5 @@
 //! The files of a fleet directory that are served as they are or rendered: images, resources, templates.
 
-use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::fs;
 use std::io;
@@ -16,6 +15,7 @@ use sha2::Sha256;
 use crate::fleet::diagnostic::Diagnostics;
 use crate::fleet::diagnostic::Place;
 use crate::fleet::diagnostic::suggest;
+use crate::map::Map;
 use crate::pattern::Pattern;
 use crate::release::BlobRecord;
 use crate::release::TemplateRecord;
@@ -92,8 +92,8 @@ impl<'h> Files<'h> {
         &self,
         folder: &str,
         diagnostics: &mut Diagnostics,
-    ) -> BTreeMap<String, TemplateRecord> {
-        let mut templates = BTreeMap::new();
+    ) -> Map<TemplateRecord> {
+        let mut templates = Map::default();
         for file in self.walk(folder, diagnostics) {
             let name = below(&file, folder);
             let Some(vendor) = template_vendor(&file, name, diagnostics) else {
@@ -121,8 +121,8 @@ impl<'h> Files<'h> {
         &mut self,
         folder: &str,
         diagnostics: &mut Diagnostics,
-    ) -> BTreeMap<String, BlobRecord> {
-        let mut resources = BTreeMap::new();
+    ) -> Map<BlobRecord> {
+        let mut resources = Map::default();
         for file in self.walk(folder, diagnostics) {
             let path = below(&file, folder).to_ascii_lowercase();
             check_name(&file, &path, diagnostics);
@@ -139,12 +139,8 @@ impl<'h> Files<'h> {
     }
 
     /// The images of `firmware/`, by vendor, version and lower-case name.
-    pub(super) fn firmware(
-        &mut self,
-        diagnostics: &mut Diagnostics,
-    ) -> BTreeMap<String, BTreeMap<String, BTreeMap<String, BlobRecord>>> {
-        let mut firmware: BTreeMap<String, BTreeMap<String, BTreeMap<String, BlobRecord>>> =
-            BTreeMap::new();
+    pub(super) fn firmware(&mut self, diagnostics: &mut Diagnostics) -> Map<Map<Map<BlobRecord>>> {
+        let mut firmware = Map::<Map<Map<BlobRecord>>>::default();
         for file in self.walk("firmware", diagnostics) {
             let parts: Vec<&str> = file.split('/').collect();
             let [_, vendor, version, name] = parts.as_slice() else {
@@ -159,8 +155,8 @@ impl<'h> Files<'h> {
             let Some(blob) = self.blob(&file, diagnostics) else {
                 continue;
             };
-            let versions = firmware.entry((*vendor).to_owned()).or_default();
-            let names = versions.entry((*version).to_owned()).or_default();
+            let versions = firmware.get_or_default(vendor);
+            let names = versions.get_or_default(version);
             if names.insert(name.to_ascii_lowercase(), blob).is_some() {
                 report_twins(&file, diagnostics);
             }

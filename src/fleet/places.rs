@@ -1,6 +1,5 @@
 //! Deployment, tenants, sites and models: the TOML files of a fleet directory.
 
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use crate::fleet::diagnostic::Diagnostics;
@@ -10,6 +9,7 @@ use crate::fleet::document::Document;
 use crate::fleet::document::Section;
 use crate::fleet::files::Files;
 use crate::fleet::values;
+use crate::map::Map;
 use crate::release::ModelRecord;
 use crate::site::Access;
 use crate::site::Layer;
@@ -88,8 +88,8 @@ pub(super) fn deployment(files: &Files<'_>, diagnostics: &mut Diagnostics) -> De
 }
 
 /// Reads `tenants/*.toml`.
-pub(super) fn tenants(files: &Files<'_>, diagnostics: &mut Diagnostics) -> BTreeMap<String, Layer> {
-    let mut tenants = BTreeMap::new();
+pub(super) fn tenants(files: &Files<'_>, diagnostics: &mut Diagnostics) -> Map<Layer> {
+    let mut tenants = Map::default();
     for file in files.list("tenants", ".toml", diagnostics) {
         let Some(name) = place_name(&file, diagnostics) else {
             continue;
@@ -111,7 +111,7 @@ pub(super) struct Sites {
 /// Reads `sites/*.toml`.
 pub(super) fn sites(
     files: &Files<'_>,
-    tenants: &BTreeMap<String, Layer>,
+    tenants: &Map<Layer>,
     diagnostics: &mut Diagnostics,
 ) -> Sites {
     let mut sites = Sites::default();
@@ -140,11 +140,8 @@ pub(super) fn sites(
 }
 
 /// Reads `models/*.toml`.
-pub(super) fn models(
-    files: &Files<'_>,
-    diagnostics: &mut Diagnostics,
-) -> BTreeMap<String, ModelRecord> {
-    let mut models = BTreeMap::new();
+pub(super) fn models(files: &Files<'_>, diagnostics: &mut Diagnostics) -> Map<ModelRecord> {
+    let mut models = Map::default();
     for file in files.list("models", ".toml", diagnostics) {
         read(files, &file, diagnostics, |section, diagnostics| {
             if let Some((name, record)) = model(section, diagnostics)
@@ -177,7 +174,7 @@ fn site(
     name: String,
     file: &str,
     section: &Section<'_, '_>,
-    tenants: &BTreeMap<String, Layer>,
+    tenants: &Map<Layer>,
     diagnostics: &mut Diagnostics,
 ) -> Option<Site> {
     let tenant = section.text("tenant", diagnostics);

@@ -155,10 +155,10 @@ impl Snapshots {
             let Some((release, json)) = snapshot.device(site, mac) else {
                 continue;
             };
-            if !record.settings.contains_key(release) {
+            if !record.settings.contains_key(&release.0) {
                 record
                     .settings
-                    .insert(release.clone(), parse_settings(mac, json)?);
+                    .insert(release.0.clone(), parse_settings(mac, json)?);
             }
         }
         Ok(Some(record).filter(|record| !record.settings.is_empty()))

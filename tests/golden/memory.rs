@@ -49,7 +49,7 @@ impl Memory {
                 let mut record = DeviceRecord::default();
                 record
                     .settings
-                    .insert(release.clone(), serde_json::from_slice(settings).unwrap());
+                    .insert(release.0.clone(), serde_json::from_slice(settings).unwrap());
                 store.set_device(site, *mac, record);
             }
         }

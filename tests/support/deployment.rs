@@ -1,12 +1,12 @@
 //! A small deployment, made by hand: one open site with a template, an image, a resource and two phones.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use handset::mac::MacAddress;
+use handset::map::Map;
 use handset::release::BlobRecord;
 use handset::release::Release;
 use handset::release::ReleaseRecord;
@@ -107,7 +107,7 @@ fn source_file(path: &Path, length: u64) -> (BlobRecord, SourceFile) {
     (blob, file)
 }
 
-fn images(image: BlobRecord) -> BTreeMap<String, BlobRecord> {
+fn images(image: BlobRecord) -> Map<BlobRecord> {
     [(IMAGE.to_owned(), image)].into()
 }
 

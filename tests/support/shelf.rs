@@ -25,7 +25,7 @@ impl Shelf {
         let shelf = Self::default();
         for entry in entries {
             let bytes = match entry.content {
-                Content::Record(bytes) => bytes,
+                Content::Record(json) => json.into_bytes(),
                 Content::File(path) => std::fs::read(path).unwrap(),
             };
             shelf.0.lock().unwrap().insert(entry.key, (bytes, 0));

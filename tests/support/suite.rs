@@ -99,7 +99,7 @@ fn uploaded(id: &str) -> DeviceRecord {
         ..DeviceSettings::default()
     };
     let mut record = DeviceRecord {
-        settings: [(release(), settings)].into(),
+        settings: [(release().0, settings)].into(),
         ..DeviceRecord::default()
     };
     enter(&mut record.state, id);
@@ -169,7 +169,7 @@ pub(crate) fn missing_is_none<S: Store>(store: &S) {
 pub(crate) fn updates_need_the_current_revision<S: Store>(store: &S) {
     let (record, first) = wait(store.device(SITE, device())).unwrap().unwrap();
     assert_eq!(record.state, DeviceState::default());
-    assert_eq!(record.settings[&release()].model, MODEL);
+    assert_eq!(record.settings.get(&release().0).unwrap().model, MODEL);
     let update = |mac, revision: &Revision, record: &DeviceRecord| {
         wait(store.update_device(SITE, mac, revision, record)).unwrap()
     };

@@ -1,13 +1,18 @@
 //! Builds, tests and measures Handset: `cargo xtask test [PART]`, `bench`, `soak`, `wasm-targets`.
 #![forbid(unsafe_code)]
 
+mod dev;
+mod node;
 mod parts;
 mod wasm_targets;
+mod worker;
 
 use std::process::ExitCode;
 
 const USAGE: &str = "\
 usage: cargo xtask test [PART]      every test there is, or one part of them
+       cargo xtask build worker     the Worker's bundle, into build/worker
+       cargo xtask dev [DIR]        a local Worker over a fleet directory, fixtures/lync if none is given
        cargo xtask bench [NAME]     the benchmarks, or one of them
        cargo xtask soak [SECONDS]   long fuzzing: each target for 300 seconds, or as given
        cargo xtask wasm-targets     makes the wasm targets usable with this toolchain";
@@ -18,6 +23,9 @@ fn main() -> ExitCode {
     let done = match arguments.as_slice() {
         ["test"] => parts::test(None),
         ["test", part] => parts::test(Some(part)),
+        ["build", "worker"] => success(worker::build()),
+        ["dev"] => success(dev::dev(None)),
+        ["dev", directory] => success(dev::dev(Some(directory))),
         ["bench"] => success(parts::bench(None)),
         ["bench", name] => success(parts::bench(Some(name))),
         ["soak"] => success(parts::soak("300")),

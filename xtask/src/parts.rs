@@ -140,7 +140,7 @@ fn fuzz(seconds: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn cargo(arguments: &[&str]) -> Result<(), String> {
+pub(crate) fn cargo(arguments: &[&str]) -> Result<(), String> {
     run(Command::new("cargo").args(arguments))
 }
 

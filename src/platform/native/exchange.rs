@@ -39,6 +39,7 @@ use crate::respond::Request;
 use crate::respond::Response;
 use crate::respond::respond;
 use crate::route::Explanation;
+use crate::route::Logged;
 use crate::store::directory::Upload;
 
 /// What all requests are answered with.
@@ -62,27 +63,13 @@ struct Line<'a> {
     path: Option<&'a str>,
     status: u16,
     #[serde(flatten)]
-    explained: Explained<'a>,
+    explained: Logged<'a>,
     bytes: u64,
     ms: u64,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     cut: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     user_agent: Option<&'a str>,
-}
-
-/// What the log says of an explanation: no settings, for they hold passwords.
-#[derive(Serialize)]
-struct Explained<'a> {
-    site: Option<&'a str>,
-    mac: Option<String>,
-    vendor: Option<&'a str>,
-    kind: Option<crate::vendor::FileKind>,
-    rule: Option<&'a str>,
-    outcome: &'a str,
-    reason: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    warning: Option<&'a str>,
 }
 
 /// What a request's line in the log is made from once the response is out.
@@ -120,7 +107,7 @@ impl<S: Store> Exchange<S> {
             method: None,
             path: None,
             status: StatusCode::BAD_REQUEST.as_u16(),
-            explained: Explained::of(&explanation),
+            explained: explanation.logged(),
             bytes: 0,
             ms: 0,
             cut: false,
@@ -235,26 +222,11 @@ impl Report {
             method: Some(self.method.as_str()),
             path: Some(&self.path),
             status: self.status.as_u16(),
-            explained: Explained::of(&self.explanation),
+            explained: self.explanation.logged(),
             bytes,
             ms: u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
             cut: !whole,
             user_agent: self.user_agent.as_deref(),
-        }
-    }
-}
-
-impl<'a> Explained<'a> {
-    fn of(explanation: &'a Explanation) -> Self {
-        Self {
-            site: explanation.site.as_deref(),
-            mac: explanation.mac.map(|mac| mac.to_string()),
-            vendor: explanation.vendor,
-            kind: explanation.kind,
-            rule: explanation.rule.as_deref(),
-            outcome: explanation.outcome,
-            reason: &explanation.reason,
-            warning: explanation.warning.as_deref(),
         }
     }
 }

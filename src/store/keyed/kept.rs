@@ -1,6 +1,6 @@
 //! What a process keeps in memory between requests: young records, and the releases used last.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -28,26 +28,12 @@ pub struct Kept {
 #[derive(Debug, Default)]
 struct Inner {
     deployment: Option<(u64, Arc<Deployment>)>,
-    sites: BTreeMap<String, (u64, Arc<SiteRecord>)>,
-    releases: BTreeMap<ReleaseId, (u64, Arc<Release>)>,
-    /// Counts the uses of releases.
-    uses: u64,
+    sites: HashMap<String, (u64, Arc<SiteRecord>)>,
+    /// The one used last is last.
+    releases: Vec<Arc<Release>>,
 }
 
 impl Kept {
-    /// Nothing yet.
-    pub const fn new() -> Self {
-        let inner = Inner {
-            deployment: None,
-            sites: BTreeMap::new(),
-            releases: BTreeMap::new(),
-            uses: 0,
-        };
-        Self {
-            inner: Mutex::new(inner),
-        }
-    }
-
     pub(super) fn deployment(&self, now: u64) -> Option<Arc<Deployment>> {
         let inner = self.lock();
         let (read, deployment) = inner.deployment.as_ref()?;
@@ -76,25 +62,19 @@ impl Kept {
     }
 
     pub(super) fn release(&self, id: &ReleaseId) -> Option<Arc<Release>> {
-        let inner = &mut *self.lock();
-        let (used, release) = inner.releases.get_mut(id)?;
-        inner.uses += 1;
-        *used = inner.uses;
-        Some(release.clone())
+        let releases = &mut self.lock().releases;
+        let place = releases.iter().position(|release| release.id == *id)?;
+        let release = releases.remove(place);
+        releases.push(release.clone());
+        Some(release)
     }
 
     pub(super) fn keep_release(&self, release: &Arc<Release>) {
-        let inner = &mut *self.lock();
-        inner.uses += 1;
-        let used = (inner.uses, release.clone());
-        inner.releases.insert(release.id.clone(), used);
-        while inner.releases.len() > RELEASES {
-            let oldest = inner.releases.iter().min_by_key(|(_, (used, _))| *used);
-            let Some(oldest) = oldest.map(|(id, _)| id.clone()) else {
-                return;
-            };
-            inner.releases.remove(&oldest);
+        let releases = &mut self.lock().releases;
+        if releases.len() >= RELEASES {
+            releases.remove(0);
         }
+        releases.push(release.clone());
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -120,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_record_is_young_for_a_minute() {
-        let kept = Kept::new();
+        let kept = Kept::default();
         assert!(kept.deployment(1_000).is_none());
         kept.keep_deployment(1_000, &Arc::new(Deployment::default()));
         for (now, young) in [(1_000, true), (60_999, true), (61_000, false), (999, false)] {
@@ -130,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_release_used_longest_ago_goes() {
-        let kept = Kept::new();
+        let kept = Kept::default();
         let id = |number: usize| ReleaseId(number.to_string());
         let keep = |number| {
             let release = Release::parse(id(number), ReleaseRecord::default()).unwrap();

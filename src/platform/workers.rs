@@ -1,0 +1,134 @@
+//! Cloudflare Workers: the Fetch standard's requests and responses to the handler's and back.
+//!
+//! A file's body is handed on as the runtime's own stream, from the store to the response and from the
+//! request to the store: it never passes through the module's memory. What else crosses the module's
+//! border does so in as few calls as can be, for each costs more than the work behind it.
+
+mod host;
+mod store;
+
+use std::fmt::Write;
+use std::sync::LazyLock;
+
+use http::HeaderMap;
+use http::HeaderValue;
+use http::Method;
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen_futures::future_to_promise;
+
+use crate::platform::workers::host::Context;
+use crate::platform::workers::host::Env;
+use crate::platform::workers::host::Stream;
+use crate::platform::workers::store::Bucket;
+use crate::platform::workers::store::Stored;
+use crate::platform::workers::store::Values;
+use crate::respond;
+use crate::respond::Payload;
+use crate::respond::Request;
+use crate::store::Records;
+use crate::store::keyed::Kept;
+use crate::store::keyed::KeyedStore;
+
+/// What this isolate has in memory from earlier requests.
+static KEPT: LazyLock<Kept> = LazyLock::new(Kept::default);
+
+/// Makes a panic say where it was before it aborts the module.
+#[expect(unreachable_pub, reason = "JavaScript calls it")]
+#[wasm_bindgen(start)]
+pub fn start() {
+    std::panic::set_hook(Box::new(|panic| host::error(&panic.to_string())));
+}
+
+/// Answers a request. `head` has the method, the address and then a header a line, as `entry.js` writes it.
+#[expect(unreachable_pub, reason = "JavaScript calls it")]
+#[wasm_bindgen]
+pub async fn answer(
+    head: String,
+    body: Option<Stream>,
+    env: Env,
+    context: Context,
+) -> host::Response {
+    let now = js_sys::Date::now() as u64;
+    let store = KeyedStore {
+        values: Values(env.clone()),
+        objects: Bucket(env),
+        kept: &*KEPT,
+        now,
+    };
+    let mut lines = head.lines();
+    let method = lines.next().unwrap_or_default();
+    let (host, target) = split(lines.next().unwrap_or_default());
+    let request = Request {
+        // A method that is none is refused like one that no phone uses.
+        method: &Method::from_bytes(method.as_bytes()).unwrap_or(Method::TRACE),
+        target,
+        host: Some(host),
+        headers: &headers(lines),
+        now,
+        id: number(method),
+        fallback_site: None,
+    };
+    let mut response = respond::respond(&store, request, body).await;
+    if response.status.is_server_error() {
+        let line = serde_json::to_string(&response.explanation.logged());
+        host::error(&line.unwrap_or_default());
+    }
+    if let Some((site, mac, contact)) = response.contact.take() {
+        // A contact that cannot be written is no reason to trouble the phone.
+        let recorded = future_to_promise(async move {
+            let _ = store.record_contact(&site, mac, &contact).await;
+            Ok(JsValue::UNDEFINED)
+        });
+        host::wait_until(&context, recorded);
+    }
+    translate(response, &context)
+}
+
+/// Host and target of an absolute address, as the runtime writes one.
+fn split(url: &str) -> (&str, &str) {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split_at(rest.find('/').unwrap_or(rest.len()))
+}
+
+fn headers<'h>(lines: impl Iterator<Item = &'h str>) -> HeaderMap {
+    let read = lines.filter_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        let name = respond::HEADERS_READ.iter().find(|read| *read == name)?;
+        Some((name.clone(), HeaderValue::from_str(value).ok()?))
+    });
+    read.collect()
+}
+
+/// A number that no other upload has; what only reads needs none.
+fn number(method: &str) -> u128 {
+    if method == "GET" || method == "HEAD" {
+        return 0;
+    }
+    let digits = host::random_number().replace('-', "");
+    u128::from_str_radix(&digits, 16).unwrap_or_default()
+}
+
+fn translate(response: respond::Response<Stored>, context: &Context) -> host::Response {
+    let mut lines = String::new();
+    for (name, value) in &response.headers {
+        let _ = writeln!(lines, "{name}:{}", value.to_str().unwrap_or_default());
+    }
+    let body = body(response.body, context);
+    host::respond(response.status.as_u16(), &lines, &body)
+}
+
+/// Bytes made here are copied out once; a stored file is handed through.
+fn body(payload: Payload<Stored>, context: &Context) -> JsValue {
+    let mut parts = match payload {
+        Payload::Bytes(bytes) if bytes.is_empty() => return JsValue::NULL,
+        Payload::Bytes(bytes) => return js_sys::Uint8Array::from(bytes.as_slice()).into(),
+        Payload::Stored(parts) => parts,
+    };
+    if parts.len() > 1 {
+        let length = parts.iter().map(|part| part.length).sum();
+        let streams = parts.into_iter().map(|part| JsValue::from(part.stream));
+        return host::join(streams.collect(), store::number(length), context).into();
+    }
+    parts.pop().map_or(JsValue::NULL, |part| part.stream.into())
+}

@@ -1,0 +1,36 @@
+// The Worker's entry: hands requests to the module, and starts the module anew after a panic.
+//
+// The module answers every request it understands and every it does not; an error that leaves it is a
+// panic, and what the module has in memory cannot be trusted any more. Requests under way in this isolate
+// are lost with it. Their promises never settle; the runtime sees that, and their phones get 500.
+
+import { __wbg_reset_state, answer } from "./index.js";
+
+let aborted = false;
+
+addEventListener("error", () => {
+  aborted = true;
+});
+
+// Everything of a request but its body, as one text: a call into the module for each header would cost
+// more than reading them there. No method, address or value can hold a line break.
+function head(request) {
+  let lines = `${request.method}\n${request.url}\n`;
+  for (const [name, value] of request.headers) lines += `${name}:${value}\n`;
+  return lines;
+}
+
+export default {
+  async fetch(request, env, context) {
+    if (aborted) {
+      __wbg_reset_state();
+      aborted = false;
+    }
+    try {
+      return await answer(head(request), request.body, env, context);
+    } catch (error) {
+      aborted = true;
+      throw error;
+    }
+  },
+};

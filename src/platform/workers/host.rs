@@ -1,0 +1,75 @@
+//! What `host.js` offers: the runtime's calls, as few and as coarse as they can be.
+
+use js_sys::Array;
+use js_sys::Promise;
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+#[wasm_bindgen(raw_module = "./host.js")]
+extern "C" {
+    /// The Worker's bindings, as wrangler.toml names them.
+    #[derive(Clone)]
+    pub type Env;
+    /// What outlives a response.
+    #[derive(Clone)]
+    pub type Context;
+    /// A body that the runtime holds.
+    pub type Stream;
+    /// The Fetch standard's response.
+    pub type Response;
+    /// A small object.
+    pub(super) type Small;
+    /// Part of an object.
+    pub(super) type Part;
+
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn bytes(this: &Small) -> Vec<u8>;
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn etag(this: &Small) -> String;
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn size(this: &Part) -> f64;
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn stream(this: &Part) -> Stream;
+
+    #[wasm_bindgen(catch, js_name = readValue)]
+    pub(super) async fn read_value(env: &Env, key: &str) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch, js_name = readObject)]
+    pub(super) async fn read_object(env: &Env, key: &str) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch, js_name = openObject)]
+    pub(super) async fn open_object(
+        env: &Env,
+        key: &str,
+        offset: f64,
+        length: f64,
+    ) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch, js_name = writeObject)]
+    pub(super) async fn write_object(
+        env: &Env,
+        key: &str,
+        bytes: &[u8],
+        etag: Option<&str>,
+    ) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch, js_name = putObject)]
+    pub(super) async fn put_object(
+        env: &Env,
+        key: &str,
+        stream: Option<Stream>,
+        length: f64,
+    ) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch, js_name = deleteObject)]
+    pub(super) async fn delete_object(env: &Env, key: &str) -> Result<JsValue, JsValue>;
+
+    pub(super) async fn pause(milliseconds: f64);
+    #[wasm_bindgen(js_name = waitUntil)]
+    pub(super) fn wait_until(context: &Context, promise: Promise);
+    #[wasm_bindgen(js_name = randomNumber)]
+    pub(super) fn random_number() -> String;
+    pub(super) fn respond(status: u16, lines: &str, body: &JsValue) -> Response;
+    pub(super) fn join(streams: Array, length: f64, context: &Context) -> Stream;
+}
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = console)]
+    pub(super) fn error(line: &str);
+}

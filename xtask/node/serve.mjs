@@ -1,0 +1,105 @@
+// Runs the Worker's bundle in workerd, with KV and R2 filled from what `cargo xtask` wrote down.
+//
+// usage: node serve.mjs SETTINGS, a JSON file:
+//   bundle    folder with index.js and index_bg.wasm
+//   listen    [{ "host", "port" }]: one Worker each, all over the same stores; port 0 is the system's choice
+//   observed  whether calls are counted and can be made to fail (observed.mjs)
+//   persist   folder that the stores lie in, or null for stores in memory
+//   records   JSON file of entries: { "place", "key", "record" | "file" }
+//   commands  whether lines of the input are commands; if not, it runs until it is interrupted
+//
+// Prints a line of JSON, { "addresses": [] }, once it is up. Each command is answered by a line: "fill"
+// brings the records back to what they were published as, "reset" also removes what phones wrote. The end
+// of the input is the end.
+
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { Miniflare } from "miniflare";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const settings = JSON.parse(readFileSync(process.argv[2], "utf8"));
+const entries = JSON.parse(readFileSync(settings.records, "utf8"));
+// Many requests of a device file would wait for each other; many of all files would wait for the disk.
+const AT_ONCE = 16;
+
+const text = (path) => readFileSync(path, "utf8");
+
+function modules() {
+  const script = { contents: text(join(settings.bundle, "index.js")), path: "index.js", type: "ESModule" };
+  const module = { contents: readFileSync(join(settings.bundle, "index_bg.wasm")), path: "index_bg.wasm", type: "CompiledWasm" };
+  if (!settings.observed) return [script, module];
+  const observed = { contents: text(join(here, "observed.mjs")), path: "observed.mjs", type: "ESModule" };
+  return [observed, script, module];
+}
+
+const workers = settings.listen.map((listen, index) => ({
+  compatibilityDate: "2026-04-01",
+  kvNamespaces: { RECORDS: "records" },
+  modules: modules(),
+  name: `handset-${index}`,
+  r2Buckets: { OBJECTS: "objects" },
+  unsafeDirectSockets: [listen],
+}));
+
+const miniflare = new Miniflare({
+  cf: false,
+  ...(settings.persist && { kvPersist: join(settings.persist, "kv"), r2Persist: join(settings.persist, "r2") }),
+  workers,
+});
+
+const stores = async () => ({
+  objects: await miniflare.getR2Bucket("OBJECTS", "handset-0"),
+  values: await miniflare.getKVNamespace("RECORDS", "handset-0"),
+});
+
+// What publishing does: new settings, and the state that requests wrote before.
+async function device(objects, { key, record }) {
+  const current = await objects.get(key);
+  const state = current && JSON.parse(await current.text()).state;
+  const { settings: published } = JSON.parse(record);
+  await objects.put(key, JSON.stringify(state ? { settings: published, state } : { settings: published }));
+}
+
+// A file is named by its hash: one that is there is the one.
+async function file(objects, { key, file: path }) {
+  if (!(await objects.head(key))) await objects.put(key, new Uint8Array(readFileSync(path)));
+}
+
+async function write({ objects, values }, entry) {
+  if (entry.place === "values") await values.put(entry.key, entry.record);
+  else if (entry.place === "devices") await device(objects, entry);
+  else if (entry.file) await file(objects, entry);
+  else await objects.put(entry.key, entry.record);
+}
+
+async function fill() {
+  const to = await stores();
+  const last = entries.filter((entry) => entry.place === "values");
+  const first = entries.filter((entry) => entry.place !== "values");
+  for (let at = 0; at < first.length; at += AT_ONCE) {
+    await Promise.all(first.slice(at, at + AT_ONCE).map((entry) => write(to, entry)));
+  }
+  for (const entry of last) await write(to, entry);
+}
+
+async function reset() {
+  const { objects } = await stores();
+  for (const prefix of ["contacts/", "device/", "uploads/"]) {
+    const { objects: found } = await objects.list({ prefix });
+    await Promise.all(found.map(({ key }) => objects.delete(key)));
+  }
+  await fill();
+}
+
+const commands = { fill, reset };
+
+await fill();
+const addresses = await Promise.all(workers.map(({ name }) => miniflare.unsafeGetDirectURL(name)));
+console.log(JSON.stringify({ addresses: addresses.map((address) => address.host) }));
+for await (const command of settings.commands ? createInterface({ input: process.stdin }) : []) {
+  await commands[command]();
+  console.log(JSON.stringify({ done: command }));
+}
+if (settings.commands) await miniflare.dispose();

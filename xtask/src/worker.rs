@@ -1,0 +1,144 @@
+//! The Worker's bundle: `build/worker/index.js` and `build/worker/index_bg.wasm`.
+//!
+//! cargo makes the module, wasm-bindgen its JavaScript glue, esbuild one script of glue and entry. What
+//! `wrangler deploy` uploads is what the tests run.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use wasm_bindgen_cli_support::Bindgen;
+
+use crate::node;
+use crate::parts::cargo;
+use crate::parts::root;
+use crate::parts::run;
+use crate::wasm_targets;
+
+const TARGET: &str = "wasm32-unknown-unknown";
+/// Where the Worker's own scripts are: the entry, and what the module imports.
+const SCRIPTS: &str = "src/platform/workers";
+/// Bytes of script and module together, each through gzip, as Cloudflare counts a Worker.
+const LARGEST: usize = 350_000;
+
+/// Builds the bundle and prints its size; one that is too large is an error.
+pub(crate) fn build() -> Result<(), String> {
+    node::ensure()?;
+    wasm_targets::ensure_all()?;
+    let lean = ["--no-default-features", "--profile", "worker"];
+    cargo(
+        &[
+            &["build", "--lib", "--locked", "--target", TARGET],
+            &lean[..],
+        ]
+        .concat(),
+    )?;
+    let built = target_directory()?.join(TARGET).join("worker/handset.wasm");
+    let output = root().join("build/worker");
+    let unbundled = output.join("unbundled");
+    fs::create_dir_all(&unbundled).map_err(|error| format!("{}: {error}", unbundled.display()))?;
+    glue(&built, &unbundled)?;
+    bundle(&unbundled, &output)?;
+    report(&output)
+}
+
+/// The module with what JavaScript needs to call it.
+fn glue(built: &Path, unbundled: &Path) -> Result<(), String> {
+    let failed = |error| format!("wasm-bindgen: {error:#}");
+    let mut bindgen = Bindgen::new();
+    bindgen
+        .input_path(built)
+        .out_name("index")
+        .typescript(false)
+        .demangle(false)
+        .remove_name_section(true)
+        .remove_producers_section(true)
+        .reset_state_function(true)
+        .force_enable_abort_handler(true);
+    bindgen.module(true).map_err(failed)?;
+    bindgen.generate(unbundled).map_err(failed)?;
+    // Runtimes load a compiled module by a plain import; the proposal's spelling is newer than they are.
+    let script = unbundled.join("index.js");
+    let read = |path: &Path| {
+        fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+    };
+    let text = read(&script)?.replace("import source ", "import ");
+    fs::write(&script, text).map_err(|error| format!("{}: {error}", script.display()))?;
+    for name in ["entry.js", "host.js"] {
+        let from = root().join(SCRIPTS).join(name);
+        fs::copy(&from, unbundled.join(name))
+            .map_err(|error| format!("{SCRIPTS}/{name}: {error}"))?;
+    }
+    Ok(())
+}
+
+fn bundle(unbundled: &Path, output: &Path) -> Result<(), String> {
+    run(Command::new(node::tool("esbuild"))
+        .arg(unbundled.join("entry.js"))
+        .arg(format!("--outfile={}", output.join("index.js").display()))
+        .args([
+            "--bundle",
+            "--minify",
+            "--format=esm",
+            "--log-level=warning",
+        ])
+        .args(["--external:./index_bg.wasm", "--external:cloudflare:*"]))?;
+    let module = "index_bg.wasm";
+    fs::copy(unbundled.join(module), output.join(module))
+        .map_err(|error| format!("{module}: {error}"))?;
+    optimize(&output.join(module))
+}
+
+/// With `wasm-opt` on the path about a hundredth goes; nobody has to have it.
+fn optimize(module: &Path) -> Result<(), String> {
+    if Command::new("wasm-opt").arg("--version").output().is_err() {
+        return Ok(());
+    }
+    run(Command::new("wasm-opt")
+        .args(["-Os", "--all-features", "-o"])
+        .arg(module)
+        .arg(module))
+}
+
+fn report(output: &Path) -> Result<(), String> {
+    let mut total = 0;
+    for name in ["index.js", "index_bg.wasm"] {
+        let bytes = fs::read(output.join(name)).map_err(|error| format!("{name}: {error}"))?;
+        let compressed = compressed(&bytes).map_err(|error| format!("{name}: {error}"))?;
+        println!(
+            "build/worker/{name}: {} bytes, {compressed} by gzip",
+            bytes.len()
+        );
+        total += compressed;
+    }
+    println!("together {total} bytes by gzip, of {LARGEST} at most");
+    if total > LARGEST {
+        return Err("the bundle is too large".to_owned());
+    }
+    Ok(())
+}
+
+fn compressed(bytes: &[u8]) -> std::io::Result<usize> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes)?;
+    Ok(encoder.finish()?.len())
+}
+
+/// Where cargo puts what it builds.
+fn target_directory() -> Result<PathBuf, String> {
+    let metadata = Command::new("cargo")
+        .args(["metadata", "--format-version=1", "--no-deps", "--offline"])
+        .current_dir(root())
+        .output();
+    let metadata = metadata.map_err(|error| format!("cargo metadata: {error}"))?;
+    let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout)
+        .map_err(|error| format!("cargo metadata: {error}"))?;
+    let directory = metadata.get("target_directory").and_then(|it| it.as_str());
+    directory
+        .map(PathBuf::from)
+        .ok_or_else(|| "cargo metadata: no target_directory".to_owned())
+}
