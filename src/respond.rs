@@ -205,7 +205,8 @@ async fn answer<S: Records + Blobs>(
         device: &device,
     };
     let mut response = match route {
-        Route::Refuse => return Err(Failure::NotFound(std::mem::take(&mut explanation.reason))),
+        // A phone that begins with a name that there is nothing for has begun all the same.
+        Route::Refuse => text(StatusCode::NOT_FOUND, NOT_FOUND, Explanation::default()),
         Route::Render(template, model) => context.render(&template, model, explanation)?,
         Route::Serve(serve) => context.serve(&path, serve, explanation).await?,
         Route::Accept(name, pattern) => context.accept(&name, pattern, upload, explanation).await?,

@@ -1,6 +1,9 @@
 //! Simulated phones: as captured against canned answers, and whole boots against the native server.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/boots.rs"]
+mod boots;
+
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Read;
@@ -10,7 +13,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
-use handset::boot;
 use handset::boot::Arguments;
 use handset::fleet;
 use handset::fleet::Hashes;
@@ -20,25 +22,8 @@ use handset::platform::native::log::Log;
 use handset::store::directory::DirectoryStore;
 use serde_json::Value;
 
-/// Boots a phone; gives whether it runs as configured, and its report.
-fn boot_phone(arguments: &Arguments) -> (bool, Value) {
-    let mut out = Vec::new();
-    let arguments = Arguments {
-        json: true,
-        ..arguments.clone()
-    };
-    let good = boot::run(&arguments, &mut out).unwrap();
-    (good, serde_json::from_slice(&out).unwrap())
-}
-
-fn phone(model: &str, mac: &str, url: String) -> Arguments {
-    Arguments {
-        url: Some(url),
-        model: model.to_owned(),
-        mac: mac.to_owned(),
-        ..Arguments::default()
-    }
-}
+use boots::boot_phone;
+use boots::phone;
 
 fn requests(report: &Value) -> Vec<String> {
     let rows = report["requests"].as_array().unwrap();
@@ -289,32 +274,9 @@ fn what_phones_suffer() {
     }
 }
 
-/// Seed 004: both phones of the article, from the factory to rest.
 #[test]
 fn the_article() {
-    let (server, _state) = serve("lync");
-    for (model, mac, shared) in [
-        ("VVX 400", "0004f28062d6", (5, 0)),
-        ("SoundPoint IP 331", "0004f2a6af1b", (4, 1)),
-    ] {
-        let (good, report) = boot_phone(&phone(model, mac, format!("{}/lync/", server.url())));
-        assert!(good, "{report:#}");
-        assert_eq!(
-            (report["firmware"].as_str(), report["reboots"].as_u64()),
-            (Some("4.1.4.7430"), Some(1))
-        );
-        let files = &report["files"];
-        assert_eq!(
-            (&files[0]["parameters"], &files[0]["errors"]),
-            (&shared.0.into(), &shared.1.into()),
-            "{files:#}"
-        );
-        assert_eq!(
-            (&files[1]["file"], &files[1]["parameters"]),
-            (&format!("{mac}-lync.cfg").into(), &5.into()),
-            "{files:#}"
-        );
-    }
+    boots::the_article(serve("lync").0.address());
 }
 
 /// A change made on the phone is kept by the server and wins after a factory reset.
@@ -343,30 +305,7 @@ fn overrides_survive_a_reset() {
     assert_eq!(boot_phone(&again).1["identical"], true);
 }
 
-/// Every simulated model that the office has comes up.
 #[test]
 fn the_office() {
-    let (server, _state) = serve("office");
-    for (model, mac, site, firmware) in [
-        ("VVX 500", "0004f2000500", "hq", "5.9.7"),
-        ("VVX 450", "64167f000450", "hq", "5.9.5"),
-        ("SoundPoint IP 331", "0004f2000331", "hq", "4.0.15"),
-        ("420HD", "00908f000420", "hq", "2.2.8.61"),
-        ("440HD", "00908f000440", "hq", "2.2.8.61"),
-        ("KX-UT136", "0080f0000136", "hq", "01.133"),
-        ("KX-UTG200", "0080f0000200", "hq", "03.131"),
-        ("KX-UT113", "0080f0000113", "branch", "01.133"),
-        ("420HD", "00908f000421", "branch", "2.2.12"),
-        ("VVX 500", "0004f2000501", "branch", "5.9.5"),
-    ] {
-        let mut arguments = phone(model, mac, format!("http://prov.example.net/{site}/"));
-        arguments.resolve = vec![format!("prov.example.net={}", server.address())];
-        let (good, report) = boot_phone(&arguments);
-        assert!(good, "{model} {mac}: {report:#}");
-        assert_eq!(report["firmware"], firmware, "{model} {mac}");
-        assert!(
-            !report.to_string().contains("s3cret"),
-            "{model}: a password is printed"
-        );
-    }
+    boots::the_office(serve("office").0.address());
 }

@@ -10,10 +10,10 @@ use handset::platform::native::Server;
 use handset::platform::native::log::Log;
 use handset::store::directory::DirectoryStore;
 
-use crate::Platform;
 use crate::case::Answer;
 use crate::case::Step;
-use crate::client;
+use crate::replay::Platform;
+use crate::wire::over_the_wire;
 
 pub(crate) struct Http {
     server: Server,
@@ -44,30 +44,6 @@ impl Http {
 
 impl Platform for Http {
     fn answer(&mut self, step: &Step) -> Answer {
-        let mut request = format!(
-            "{} {} HTTP/1.1\r\nConnection: close\r\n",
-            step.method, step.target
-        );
-        if !step
-            .headers
-            .iter()
-            .any(|(name, _)| name.eq_ignore_ascii_case("host"))
-        {
-            request.push_str("Host: test\r\n");
-        }
-        for (name, value) in &step.headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
-        }
-        let bytes = [request.as_bytes(), b"\r\n", &step.body].concat();
-        let answer = client::only(&client::send(self.server.address(), &bytes), &step.method);
-        let headers = answer.head.lines().filter_map(|line| line.split_once(": "));
-        let headers: Vec<_> = headers
-            .map(|(name, value)| (name.to_ascii_lowercase(), value))
-            .collect();
-        Answer::new(
-            answer.status,
-            headers.iter().map(|(name, value)| (name.as_str(), *value)),
-            answer.body,
-        )
+        over_the_wire(self.server.address(), step)
     }
 }

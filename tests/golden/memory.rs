@@ -20,9 +20,9 @@ use handset::respond::respond;
 use handset::store::BlobKey;
 use handset::store::memory::MemoryStore;
 
-use crate::Platform;
 use crate::case::Answer;
 use crate::case::Step;
+use crate::replay::Platform;
 
 pub(crate) struct Memory {
     pub(crate) store: MemoryStore,

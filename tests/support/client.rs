@@ -52,11 +52,46 @@ pub(crate) fn rest(mut stream: impl Read) -> Vec<u8> {
     bytes
 }
 
+/// Sends one request and reads its response to the byte: some servers take it for a departure when a
+/// client closes its side.
+pub(crate) fn exchange(address: SocketAddr, bytes: &[u8], method: &str) -> Answer {
+    let mut stream = connect(address);
+    // A server that refuses early may not read everything.
+    let _ = stream.write_all(bytes);
+    let mut received = Vec::new();
+    let mut piece = vec![0; 1 << 16];
+    while !is_whole(&received, method) {
+        match stream.read(&mut piece) {
+            Ok(0) => break,
+            Ok(length) => received.extend_from_slice(&piece[..length]),
+            Err(error) => panic!("after {} bytes: {error}", received.len()),
+        }
+    }
+    only(&received, method)
+}
+
+/// Whether bytes are a response to the last byte of its Content-Length.
+fn is_whole(bytes: &[u8], method: &str) -> bool {
+    let Some(end) = bytes.windows(4).position(|at| at == b"\r\n\r\n") else {
+        return false;
+    };
+    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    let bodiless = method == "HEAD" || head[9..].starts_with("304");
+    let answer = Answer {
+        status: 0,
+        head,
+        body: Vec::new(),
+    };
+    let length = answer.header("content-length").filter(|_| !bodiless);
+    let length: usize = length.map_or(0, |length| length.parse().unwrap());
+    bytes.len() >= end + 4 + length
+}
+
 /// One request on a connection of its own.
 pub(crate) fn ask(address: SocketAddr, method: &str, target: &str, more: &str) -> Answer {
     let request =
         format!("{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{more}\r\n");
-    only(&send(address, request.as_bytes()), method)
+    exchange(address, request.as_bytes(), method)
 }
 
 /// An upload.
@@ -65,7 +100,7 @@ pub(crate) fn put(address: SocketAddr, target: &str, more: &str, body: &[u8]) ->
     let head = format!(
         "PUT {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n{more}\r\n"
     );
-    only(&send(address, &[head.as_bytes(), body].concat()), "PUT")
+    exchange(address, &[head.as_bytes(), body].concat(), "PUT")
 }
 
 /// The one response there is.

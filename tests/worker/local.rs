@@ -1,0 +1,127 @@
+//! The Worker's bundle in workerd, with stores filled from a fleet directory.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Child;
+use std::process::ChildStdin;
+use std::process::ChildStdout;
+use std::process::Command;
+use std::process::Stdio;
+
+use handset::fleet;
+use handset::fleet::Hashes;
+use handset::fleet::entries;
+use serde_json::Value;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::client;
+
+/// One or more isolates over the same stores, in a process of their own.
+pub(crate) struct Local {
+    pub(crate) addresses: Vec<SocketAddr>,
+    process: Child,
+    commands: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+    _work: TempDir,
+}
+
+impl Local {
+    /// An isolate over a fleet directory of `fixtures/`, its stores in memory.
+    pub(crate) fn of_fixture(name: &str) -> Self {
+        Self::start(&fixture(name), 1, None)
+    }
+
+    /// So many isolates over a fleet directory; `persist` is where their stores lie.
+    pub(crate) fn start(fleet: &Path, isolates: usize, persist: Option<&Path>) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let bundle = root.join("build/worker");
+        assert!(
+            bundle.join("index.js").exists(),
+            "no bundle: `cargo xtask test worker` builds it and runs these tests"
+        );
+        let work = tempfile::tempdir().unwrap();
+        let records = work.path().join("records.json");
+        let fleet = fleet::compile(fleet, &mut Hashes::default()).unwrap();
+        let filled = serde_json::to_vec(&entries::of(&fleet.snapshot)).unwrap();
+        fs::write(&records, filled).unwrap();
+        let settings = json!({
+            "bundle": bundle,
+            "commands": true,
+            "listen": vec![json!({ "host": "127.0.0.1", "port": 0 }); isolates],
+            "observed": true,
+            "persist": persist,
+            "records": records,
+        });
+        let file = work.path().join("settings.json");
+        fs::write(&file, settings.to_string()).unwrap();
+        let mut process = Command::new("node")
+            .arg(root.join("xtask/node/serve.mjs"))
+            .arg(&file)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut local = Self {
+            addresses: Vec::new(),
+            commands: process.stdin.take(),
+            answers: BufReader::new(process.stdout.take().unwrap()),
+            process,
+            _work: work,
+        };
+        let up = local.line();
+        let addresses = up["addresses"].as_array().unwrap();
+        let parse = |address: &Value| address.as_str().unwrap().parse().unwrap();
+        local.addresses = addresses.iter().map(parse).collect();
+        local
+    }
+
+    /// The first isolate's.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.addresses[0]
+    }
+
+    /// Stores as after publishing, without what phones wrote.
+    pub(crate) fn reset(&mut self) {
+        writeln!(self.commands.as_mut().unwrap(), "reset").unwrap();
+        assert_eq!(self.line()["done"], "reset");
+    }
+
+    /// The calls of bindings since this was asked last, as `R2.get`.
+    pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
+        let answer = client::ask(self.address(), "GET", "/.observed/counts", "");
+        serde_json::from_slice(&answer.body).unwrap()
+    }
+
+    /// From now on these calls fail so; all others work.
+    pub(crate) fn fail(&self, faults: &[(&str, &str)]) {
+        let faults: BTreeMap<_, _> = faults.iter().copied().collect();
+        let body = serde_json::to_vec(&faults).unwrap();
+        client::put(self.address(), "/.observed/faults", "", &body);
+    }
+
+    fn line(&mut self) -> Value {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).expect("the Worker's process ended early")
+    }
+}
+
+/// The process ends when its input does.
+impl Drop for Local {
+    fn drop(&mut self) {
+        self.commands = None;
+        let _ = self.process.wait();
+    }
+}
+
+/// A fleet directory of `fixtures/`.
+pub(crate) fn fixture(name: &str) -> std::path::PathBuf {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    fixtures.join(name)
+}

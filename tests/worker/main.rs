@@ -1,0 +1,273 @@
+//! The Worker: the same cases as natively, what it costs in calls, and what it does when things fail.
+//!
+//! Run by `cargo xtask test worker`, which builds the bundle first.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../support/boots.rs"]
+mod boots;
+#[path = "../golden/case.rs"]
+mod case;
+#[path = "../support/client.rs"]
+#[allow(dead_code, reason = "the client does more than each suite needs")]
+mod client;
+mod local;
+#[path = "../golden/replay.rs"]
+mod replay;
+#[path = "../golden/wire.rs"]
+mod wire;
+
+use std::collections::BTreeMap;
+use std::thread;
+
+use case::Answer;
+use case::Step;
+use local::Local;
+use local::fixture;
+use replay::Platform;
+use replay::case_files;
+use replay::check;
+use wire::over_the_wire;
+
+impl Platform for Local {
+    fn answer(&mut self, step: &Step) -> Answer {
+        over_the_wire(self.address(), step)
+    }
+}
+
+#[test]
+fn every_case_is_answered_as_natively() {
+    let mut locals: BTreeMap<String, Local> = BTreeMap::new();
+    let mut count = 0;
+    for (fleet, path) in case_files() {
+        let local = locals.entry(fleet.clone());
+        let local = local.or_insert_with(|| Local::of_fixture(&fleet));
+        local.reset();
+        check(&path, local);
+        count += 1;
+    }
+    assert!(count >= 60, "only {count} cases were found");
+}
+
+#[test]
+fn phones_of_the_article_boot() {
+    boots::the_article(Local::of_fixture("lync").address());
+}
+
+#[test]
+fn phones_of_the_office_boot() {
+    boots::the_office(Local::of_fixture("office").address());
+}
+
+/// What a request costs in calls of KV and R2, in an isolate that has the site's records.
+#[test]
+fn calls_are_as_few_as_promised() {
+    let local = Local::of_fixture("office");
+    client::ask(local.address(), "GET", "/hq/0004f2000500.cfg", "");
+    wait_for_contact(&local);
+    for (method, target, more, calls) in [
+        (
+            "GET",
+            "/hq/0004f2000500-device.cfg",
+            "",
+            &[("R2.get", 1)][..],
+        ),
+        ("HEAD", "/hq/0004f2000500-device.cfg", "", &[("R2.get", 1)]),
+        ("GET", "/hq/000000000000.cfg", "", &[]),
+        ("GET", "/hq/3111-44500-001.sip.ld", "", &[("R2.get", 1)]),
+        ("HEAD", "/hq/3111-44500-001.sip.ld", "", &[]),
+        (
+            "GET",
+            "/hq/3111-44500-001.sip.ld",
+            "Range: bytes=0-99\r\n",
+            &[("R2.get", 1)],
+        ),
+        (
+            "GET",
+            "/hq/3111-44500-001.sip.ld",
+            "If-None-Match: *\r\n",
+            &[],
+        ),
+        ("GET", "/hq/wp-login.php", "", &[]),
+        ("GET", "/elsewhere/0004f2000500.cfg", "", &[]),
+        ("GET", "/hq/0004f2999999.cfg", "", &[("R2.get", 1)]),
+        ("GET", "/hq/0004f2000500-phone.cfg", "", &[("R2.get", 1)]),
+    ] {
+        local.counts();
+        client::ask(local.address(), method, target, more);
+        assert_eq!(local.counts(), counted(calls), "{method} {target} {more}");
+    }
+}
+
+/// An upload is one put of its bytes, and for the bookkeeping of versions one get of the device's record
+/// to route by, one to add to and one conditional put of it.
+#[test]
+fn an_upload_is_two_puts_and_two_gets() {
+    let local = Local::of_fixture("office");
+    client::put(local.address(), "/hq/0004f2000500-phone.cfg", "", b"<a/>");
+    local.counts();
+    client::put(local.address(), "/hq/0004f2000500-phone.cfg", "", b"<b/>");
+    assert_eq!(local.counts(), counted(&[("R2.get", 2), ("R2.put", 2)]));
+}
+
+/// One put a boot, after the response.
+#[test]
+fn the_last_contact_is_one_put() {
+    let local = Local::of_fixture("office");
+    client::ask(local.address(), "GET", "/hq/0004f2000500.cfg", "");
+    let calls = wait_for_contact(&local);
+    let kv = [("KV.get", 3), ("R2.get", 1), ("R2.put", 1)];
+    assert_eq!(calls, counted(&kv), "in a fresh isolate");
+    client::ask(local.address(), "GET", "/hq/0004f2000500.cfg", "");
+    let warm = [("R2.get", 1), ("R2.put", 1)];
+    assert_eq!(wait_for_contact(&local), counted(&warm), "in a warm one");
+}
+
+#[test]
+fn a_store_that_is_down_is_503_and_nothing_else() {
+    for call in ["KV.get", "R2.get"] {
+        let local = Local::of_fixture("office");
+        local.fail(&[(call, "down")]);
+        for target in ["/hq/0004f2000500-device.cfg", "/hq/3111-44500-001.sip.ld"] {
+            let answer = client::ask(local.address(), "GET", target, "");
+            assert_eq!(answer.status, 503, "{call} {target}");
+            assert_eq!(answer.header("retry-after"), Some("30"), "{call} {target}");
+        }
+        local.fail(&[]);
+        let answer = client::ask(local.address(), "GET", "/hq/0004f2000500-device.cfg", "");
+        assert_eq!(answer.status, 200, "{call} works again");
+    }
+    let local = Local::of_fixture("office");
+    local.fail(&[("R2.put", "down")]);
+    let answer = client::put(local.address(), "/hq/0004f2000500-phone.cfg", "", b"<a/>");
+    assert_eq!(answer.status, 503);
+    local.fail(&[]);
+    let answer = client::ask(local.address(), "GET", "/hq/0004f2000500-phone.cfg", "");
+    assert_eq!(answer.status, 404, "what was not acknowledged is not there");
+}
+
+/// R2 takes one write a second of an object: a phone that uploads three files at once writes its record
+/// three times.
+#[test]
+fn a_record_written_too_soon_is_written_again() {
+    let local = Local::of_fixture("office");
+    local.fail(&[("R2.put", "soon")]);
+    let answer = client::put(local.address(), "/hq/0004f2000500-phone.cfg", "", b"<a/>");
+    assert_eq!(answer.status, 201);
+    let answer = client::ask(local.address(), "GET", "/hq/0004f2000500-phone.cfg", "");
+    assert_eq!((answer.status, answer.body.as_slice()), (200, &b"<a/>"[..]));
+}
+
+#[test]
+fn an_abort_in_one_request_leaves_the_next_one_whole() {
+    let local = Local::of_fixture("office");
+    let good = client::ask(local.address(), "GET", "/hq/0004f2000500-device.cfg", "");
+    assert_eq!(good.status, 200);
+    for _ in 0..3 {
+        local.fail(&[("R2.get", "abort")]);
+        let answer = client::ask(local.address(), "GET", "/hq/0004f2000500-device.cfg", "");
+        assert_eq!(answer.status, 500);
+        local.fail(&[]);
+        let answer = client::ask(local.address(), "GET", "/hq/0004f2000500-device.cfg", "");
+        assert_eq!((answer.status, answer.body), (200, good.body.clone()));
+    }
+}
+
+#[test]
+fn uploads_up_to_a_hundred_megabytes_come_back() {
+    let fleet = tempfile::tempdir().unwrap();
+    let settings = "[uploads]\nlargest = 104857600\nbytes = 1073741824\n";
+    std::fs::write(fleet.path().join("handset.toml"), settings).unwrap();
+    for (file, text) in [
+        ("sites/a.toml", "access = \"open\"\n"),
+        ("devices/a.csv", "mac,site,model\n0004f2000500,a,VVX 500\n"),
+    ] {
+        std::fs::create_dir_all(fleet.path().join(file).parent().unwrap()).unwrap();
+        std::fs::write(fleet.path().join(file), text).unwrap();
+    }
+    let local = Local::start(fleet.path(), 1, None);
+    let name = "/a/0004f2000500-app.log";
+    for length in [0, 1, 65_536, 100 << 20] {
+        let bytes: Vec<u8> = (0..length).map(|at: u32| (at % 251) as u8).collect();
+        let answer = client::put(local.address(), name, "", &bytes);
+        assert!([200, 201].contains(&answer.status), "{length}: {answer:?}");
+        let answer = client::ask(local.address(), "GET", name, "");
+        assert!(answer.status == 200 && answer.body == bytes, "{length}");
+    }
+    let length = (100 << 20) + 1;
+    let answer = client::exchange(
+        local.address(),
+        format!("PUT {name} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n").as_bytes(),
+        "PUT",
+    );
+    assert_eq!(answer.status, 413);
+    let chunked = "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    let answer = client::exchange(
+        local.address(),
+        format!("PUT {name} HTTP/1.1\r\nHost: x\r\n{chunked}").as_bytes(),
+        "PUT",
+    );
+    assert_eq!(answer.status, 411);
+}
+
+#[test]
+fn what_was_acknowledged_outlives_a_restart() {
+    let persist = tempfile::tempdir().unwrap();
+    let start = || Local::start(&fixture("office"), 1, Some(persist.path()));
+    let name = "/hq/0004f2000500-phone.cfg";
+    let local = start();
+    assert_eq!(client::put(local.address(), name, "", b"<a/>").status, 201);
+    drop(local);
+    let answer = client::ask(start().address(), "GET", name, "");
+    assert_eq!((answer.status, answer.body.as_slice()), (200, &b"<a/>"[..]));
+}
+
+/// Two isolates write one device's record at once, and no upload is lost or mixed.
+#[test]
+fn two_isolates_are_one_deployment() {
+    const UPLOADS: usize = 6;
+    let local = Local::start(&fixture("office"), 2, None);
+    thread::scope(|scope| {
+        for (number, address) in local.addresses.iter().enumerate() {
+            scope.spawn(move || {
+                for upload in 0..UPLOADS {
+                    let name = format!("/hq/0004f2000500-{}.cfg", ["phone", "web"][number]);
+                    let body = format!("<a b=\"{number} {upload}\"/>");
+                    let answer = client::put(*address, &name, "", body.as_bytes());
+                    assert!([200, 201].contains(&answer.status), "{answer:?}");
+                }
+            });
+        }
+    });
+    for (number, name) in ["phone", "web"].iter().enumerate() {
+        let other = local.addresses[1 - number];
+        let answer = client::ask(other, "GET", &format!("/hq/0004f2000500-{name}.cfg"), "");
+        let newest = format!("<a b=\"{number} {}\"/>", UPLOADS - 1);
+        assert_eq!(String::from_utf8(answer.body).unwrap(), newest);
+    }
+}
+
+/// The calls up to the one that writes the contact, which comes after the response.
+fn wait_for_contact(local: &Local) -> BTreeMap<String, u64> {
+    let mut all: BTreeMap<String, u64> = BTreeMap::new();
+    for _ in 0..1000 {
+        for (call, count) in local.counts() {
+            *all.entry(call).or_default() += count;
+        }
+        if all.contains_key("R2.put") {
+            return all;
+        }
+    }
+    panic!("no contact was written: {all:?}");
+}
+
+fn counted(calls: &[(&str, u64)]) -> BTreeMap<String, u64> {
+    let calls = calls.iter();
+    calls
+        .map(|(call, count)| ((*call).to_owned(), *count))
+        .collect()
+}
