@@ -75,6 +75,8 @@ pub struct Response<Body> {
     pub body: Payload<Body>,
     /// Why it is so.
     pub explanation: Explanation,
+    /// Whether only a stranger asks so: a platform that counts its failures may answer 429 instead.
+    pub strange: bool,
     /// A contact to record once the response is out.
     pub contact: Option<(String, MacAddress, Contact)>,
 }
@@ -106,8 +108,19 @@ pub static HEADERS_READ: [HeaderName; 9] = [
 
 const NOT_FOUND: &str = "not found\n";
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("30");
+const RETRY_AFTER_FAILURES: HeaderValue = HeaderValue::from_static("60");
 /// How often an upload's bookkeeping is tried when others write the same device's record.
 const TRIES: usize = 32;
+
+/// The answer to one who has failed too often.
+pub fn too_many<Body>(explanation: Explanation) -> Response<Body> {
+    let body = "too many requests\n";
+    let mut response = text(StatusCode::TOO_MANY_REQUESTS, body, explanation);
+    response
+        .headers
+        .insert(header::RETRY_AFTER, RETRY_AFTER_FAILURES);
+    response
+}
 
 /// Answers a request.
 pub async fn respond<S: Records + Blobs>(
@@ -121,6 +134,14 @@ pub async fn respond<S: Records + Blobs>(
     };
     let mut response = match answer(store, &request, upload, &mut explanation).await {
         Ok(response) => response,
+        Err(Failure::Stranger) => {
+            explanation.reason = "no site of this name".to_owned();
+            let response = text(StatusCode::NOT_FOUND, NOT_FOUND, explanation);
+            Response {
+                strange: true,
+                ..response
+            }
+        }
         Err(Failure::NotFound(reason)) => {
             explanation.reason = reason;
             text(StatusCode::NOT_FOUND, NOT_FOUND, explanation)
@@ -154,6 +175,8 @@ enum Failure {
     NotFound(String),
     Status(StatusCode, String),
     Store(StoreError),
+    /// It names no site.
+    Stranger,
 }
 
 impl From<StoreError> for Failure {
@@ -177,8 +200,7 @@ async fn answer<S: Records + Blobs>(
         return Ok(text(StatusCode::OK, "ok\n", std::mem::take(explanation)));
     }
     let located = route::locate(&deployment, request.host, request.fallback_site, &path);
-    let (site, path) =
-        located.ok_or_else(|| Failure::NotFound("no site of this name".to_owned()))?;
+    let (site, path) = located.ok_or(Failure::Stranger)?;
     explanation.site = Some(site.clone());
     let site = store.site(&site).await?;
     let site = site.ok_or_else(|| Failure::NotFound("the site has no record".to_owned()))?;
@@ -677,6 +699,7 @@ fn empty<Body>(status: StatusCode) -> Response<Body> {
         headers,
         body: Payload::Bytes(Vec::new()),
         explanation,
+        strange: false,
         contact: None,
     }
 }

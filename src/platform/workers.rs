@@ -52,7 +52,7 @@ pub async fn answer(
     let now = js_sys::Date::now() as u64;
     let store = KeyedStore {
         values: Values(env.clone()),
-        objects: Bucket(env),
+        objects: Bucket(env.clone()),
         kept: &*KEPT,
         now,
     };
@@ -70,6 +70,9 @@ pub async fn answer(
         fallback_site: None,
     };
     let mut response = respond::respond(&store, request, body).await;
+    if response.strange && host::is_limited(&env, address(&head)).await.is_truthy() {
+        response = respond::too_many(response.explanation);
+    }
     if response.status.is_server_error() {
         let line = serde_json::to_string(&response.explanation.logged());
         host::error(&line.unwrap_or_default());
@@ -98,6 +101,13 @@ fn headers<'h>(lines: impl Iterator<Item = &'h str>) -> HeaderMap {
         Some((name.clone(), HeaderValue::from_str(value).ok()?))
     });
     read.collect()
+}
+
+/// The client's address, as Cloudflare says.
+fn address(head: &str) -> &str {
+    let mut lines = head.lines();
+    let line = lines.find_map(|line| line.strip_prefix("cf-connecting-ip:"));
+    line.unwrap_or_default()
 }
 
 /// A number that no other upload has; what only reads needs none.

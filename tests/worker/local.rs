@@ -32,6 +32,9 @@ pub(crate) struct Local {
 }
 
 impl Local {
+    /// Requests of strangers that an address has a minute.
+    pub(crate) const FAILURES: usize = 20;
+
     /// An isolate over a fleet directory of `fixtures/`, its stores in memory.
     pub(crate) fn of_fixture(name: &str) -> Self {
         Self::start(&fixture(name), 1, None)
@@ -53,6 +56,7 @@ impl Local {
         let settings = json!({
             "bundle": bundle,
             "commands": true,
+            "failures": Self::FAILURES,
             "listen": vec![json!({ "host": "127.0.0.1", "port": 0 }); isolates],
             "observed": true,
             "persist": persist,

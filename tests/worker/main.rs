@@ -214,6 +214,33 @@ fn uploads_up_to_a_hundred_megabytes_come_back() {
     assert_eq!(answer.status, 411);
 }
 
+/// Whoever names no site again and again is told to stop; the phones behind the same address are not.
+#[test]
+fn strangers_are_limited_and_phones_are_not() {
+    let local = Local::of_fixture("office");
+    let ask = |target: &str| {
+        let more = "CF-Connecting-IP: 192.0.2.1\r\n";
+        client::ask(local.address(), "GET", target, more)
+    };
+    for _ in 0..Local::FAILURES {
+        assert_eq!(ask("/wp-login.php").status, 404);
+    }
+    for _ in 0..3 {
+        let answer = ask("/wp-login.php");
+        assert_eq!(
+            (answer.status, answer.header("retry-after")),
+            (429, Some("60"))
+        );
+    }
+    for _ in 0..2 * Local::FAILURES {
+        assert_eq!(ask("/hq/0004f2000500-none.cfg").status, 404);
+    }
+    assert_eq!(ask("/hq/0004f2000500-device.cfg").status, 200);
+    local.counts();
+    assert_eq!(ask("/wp-login.php").status, 429);
+    assert_eq!(local.counts(), counted(&[]), "a stranger costs no read");
+}
+
 #[test]
 fn what_was_acknowledged_outlives_a_restart() {
     let persist = tempfile::tempdir().unwrap();

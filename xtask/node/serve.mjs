@@ -4,6 +4,7 @@
 //   bundle    folder with index.js and index_bg.wasm
 //   listen    [{ "host", "port" }]: one Worker each, all over the same stores; port 0 is the system's choice
 //   observed  whether calls are counted and can be made to fail (observed.mjs)
+//   failures  requests of strangers a minute and address, or null for no limit
 //   persist   folder that the stores lie in, or null for stores in memory
 //   records   JSON file of entries: { "place", "key", "record" | "file" }
 //   commands  whether lines of the input are commands; if not, it runs until it is interrupted
@@ -39,6 +40,7 @@ const workers = settings.listen.map((listen, index) => ({
   kvNamespaces: { RECORDS: "records" },
   modules: modules(),
   name: `handset-${index}`,
+  ...(settings.failures && { ratelimits: { FAILURES: { namespace_id: "5060", simple: { limit: settings.failures, period: 60 } } } }),
   r2Buckets: { OBJECTS: "objects" },
   unsafeDirectSockets: [listen],
 }));

@@ -34,6 +34,7 @@ pub(crate) fn dev(directory: Option<&str>) -> Result<(), String> {
     let settings = json!({
         "bundle": root().join("build/worker"),
         "commands": false,
+        "failures": 60,
         "listen": [{ "host": "127.0.0.1", "port": port }],
         "observed": false,
         "persist": persist,

@@ -39,7 +39,7 @@ pub(crate) fn build() -> Result<(), String> {
     )?;
     let built = target_directory()?.join(TARGET).join("worker/handset.wasm");
     let output = root().join("build/worker");
-    let unbundled = output.join("unbundled");
+    let unbundled = root().join("build/unbundled");
     fs::create_dir_all(&unbundled).map_err(|error| format!("{}: {error}", unbundled.display()))?;
     glue(&built, &unbundled)?;
     bundle(&unbundled, &output)?;
@@ -86,6 +86,8 @@ fn bundle(unbundled: &Path, output: &Path) -> Result<(), String> {
             "--format=esm",
             "--log-level=warning",
         ])
+        // wasm-bindgen names a script once for each of its extern blocks.
+        .arg("--log-override:duplicate-object-key=silent")
         .args(["--external:./index_bg.wasm", "--external:cloudflare:*"]))?;
     let module = "index_bg.wasm";
     fs::copy(unbundled.join(module), output.join(module))

@@ -295,6 +295,7 @@ fn plain<Body>(status: StatusCode, reason: &str) -> Response<Body> {
             reason: reason.to_owned(),
             ..Explanation::default()
         },
+        strange: false,
         contact: None,
     }
 }

@@ -43,6 +43,15 @@ export const putObject = (env, key, stream, length) =>
 
 export const deleteObject = (env, key) => env.OBJECTS.delete(key).then(() => true, failed);
 
+// Whether an address has failed too often. A limit that cannot be asked limits nobody.
+export const isLimited = async (env, address) => {
+  try {
+    return env.FAILURES ? !(await env.FAILURES.limit({ key: address })).success : false;
+  } catch {
+    return false;
+  }
+};
+
 export const pause = (milliseconds) => scheduler.wait(milliseconds);
 
 export const waitUntil = (context, promise) => context.waitUntil(promise);

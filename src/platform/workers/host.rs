@@ -59,6 +59,8 @@ extern "C" {
     #[wasm_bindgen(catch, js_name = deleteObject)]
     pub(super) async fn delete_object(env: &Env, key: &str) -> Result<JsValue, JsValue>;
 
+    #[wasm_bindgen(js_name = isLimited)]
+    pub(super) async fn is_limited(env: &Env, address: &str) -> JsValue;
     pub(super) async fn pause(milliseconds: f64);
     #[wasm_bindgen(js_name = waitUntil)]
     pub(super) fn wait_until(context: &Context, promise: Promise);
