@@ -1,0 +1,211 @@
+//! Connections to S3, plain or by TLS (RFC 8446), and those of a thread that wait for the next request.
+
+use std::cell::RefCell;
+use std::error::Error;
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use http::Uri;
+use hyper::client::conn::http1;
+use hyper::client::conn::http1::SendRequest;
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::net::TcpStream;
+use tokio::task;
+use tokio::task::AbortHandle;
+use tokio::time;
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::RootCertStore;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+use crate::platform::native::s3::lost;
+use crate::platform::native::s3::sending::Sending;
+use crate::store::s3::WireError;
+
+/// Makes connections, and knows its own among those that a thread has idle.
+pub(super) struct Pool {
+    id: u64,
+    tls: TlsConnector,
+}
+
+/// Whom to connect to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Target {
+    /// As it stands in the URI, and so in the signature.
+    pub(super) authority: String,
+    host: String,
+    port: u16,
+    secure: bool,
+}
+
+/// A connection, which is closed when it is dropped.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) sender: SendRequest<Sending>,
+    _driver: Driver,
+    pool: u64,
+    target: Target,
+}
+
+/// The task that moves a connection's bytes.
+#[derive(Debug)]
+struct Driver(AbortHandle);
+
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+thread_local! {
+    static IDLE: RefCell<Vec<Idle>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Target {
+    pub(super) fn of(uri: &Uri) -> Option<Self> {
+        let secure = uri.scheme_str()? == "https";
+        let host = uri.host()?.trim_matches(['[', ']']).to_owned();
+        Some(Self {
+            authority: uri.authority()?.to_string(),
+            host,
+            port: uri.port_u16().unwrap_or(if secure { 443 } else { 80 }),
+            secure,
+        })
+    }
+
+    async fn dial(&self) -> io::Result<TcpStream> {
+        // RFC 6761 section 6.3: such names are this machine, and need no resolver that knows it.
+        let stream = if self.host.ends_with(".localhost") {
+            TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await?
+        } else {
+            TcpStream::connect((self.host.as_str(), self.port)).await?
+        };
+        // A body's last piece must not wait for the acknowledgement of the one before.
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+}
+
+impl Pool {
+    /// The certificate authorities are those that Mozilla's programs trust: compiled in, for a container
+    /// has none of its own, and a file that is missing there would show only at run time.
+    pub(super) fn new() -> Result<Self, Box<dyn Error + Send + Sync>> {
+        static POOLS: AtomicU64 = AtomicU64::new(0);
+        let roots = RootCertStore {
+            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+        };
+        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self {
+            id: POOLS.fetch_add(1, Ordering::Relaxed),
+            tls: TlsConnector::from(Arc::new(config)),
+        })
+    }
+
+    /// The connection of this thread that was used last, if there is one that still stands.
+    pub(super) async fn idle(&self, target: &Target) -> Option<Connection> {
+        loop {
+            let mut idle = IDLE.with_borrow_mut(|idle| {
+                idle.retain(|it| it.since.elapsed() < LONGEST_IDLE);
+                let ours =
+                    |it: &Idle| it.connection.pool == self.id && it.connection.target == *target;
+                idle.iter().rposition(ours).map(|at| idle.remove(at))
+            })?;
+            let ready = time::timeout(READY, idle.connection.sender.ready()).await;
+            if matches!(ready, Ok(Ok(()))) {
+                return Some(idle.connection);
+            }
+        }
+    }
+
+    /// A new connection.
+    pub(super) async fn connect(&self, target: &Target) -> Result<Connection, WireError> {
+        let connecting = time::timeout(CONNECT, self.connect_at_leisure(target));
+        let seconds = CONNECT.as_secs();
+        let late = |_| lost(format!("no connection within {seconds} seconds"));
+        connecting.await.map_err(late)?
+    }
+
+    async fn connect_at_leisure(&self, target: &Target) -> Result<Connection, WireError> {
+        let stream = target.dial().await.map_err(lost)?;
+        if !target.secure {
+            return self.begin(stream, target).await;
+        }
+        let name = ServerName::try_from(target.host.clone()).map_err(lost)?;
+        let stream = self.tls.connect(name, stream).await.map_err(lost)?;
+        self.begin(stream, target).await
+    }
+
+    async fn begin(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+        target: &Target,
+    ) -> Result<Connection, WireError> {
+        let (mut sender, connection) = http1::Builder::new()
+            .max_buf_size(BUFFER)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(lost)?;
+        // Whoever waits for a response learns how the connection ended; later it is nobody's concern.
+        let driver = task::spawn_local(async move { drop(connection.await) });
+        sender.ready().await.map_err(lost)?;
+        Ok(Connection {
+            sender,
+            _driver: Driver(driver.abort_handle()),
+            pool: self.id,
+            target: target.clone(),
+        })
+    }
+}
+
+impl Connection {
+    /// Keeps it for the next request of this thread.
+    pub(super) fn give_back(self) {
+        let idle = Idle {
+            connection: self,
+            since: Instant::now(),
+        };
+        // Fails only while the thread ends.
+        let _ = IDLE.try_with(|all| {
+            let mut all = all.borrow_mut();
+            if all.len() < MOST_IDLE {
+                all.push(idle);
+            }
+        });
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // A body that nobody wants any more must not be sent to its end.
+        self.0.abort();
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// To a machine, and through its TLS handshake.
+const CONNECT: Duration = Duration::from_secs(10);
+/// A connection that has just had its response takes a moment.
+const READY: Duration = Duration::from_secs(1);
+/// Amazon closes after some 20 seconds, and what is closed meanwhile fails a device's upload.
+const LONGEST_IDLE: Duration = Duration::from_secs(10);
+const MOST_IDLE: usize = 64;
+/// Bounds what is read ahead of a slow device.
+const BUFFER: usize = 64 << 10;
