@@ -8,6 +8,9 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "../support/bucket.rs"]
+#[expect(dead_code, reason = "the service does more than this suite needs")]
+mod bucket;
 mod case;
 #[path = "../support/client.rs"]
 #[expect(dead_code, reason = "the client does more than this suite needs")]
@@ -20,6 +23,7 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
+use bucket::Service;
 use case::Answer;
 use case::Case;
 use http::Http;
@@ -42,6 +46,18 @@ fn cases_over_http() {
     }
     for (fleet, path) in case_files() {
         check(&path, &mut Http::of_fixture(&fleet));
+    }
+}
+
+#[test]
+fn cases_over_http_from_a_bucket() {
+    if updating() {
+        return;
+    }
+    let service = Service::start();
+    for (number, (fleet, path)) in case_files().into_iter().enumerate() {
+        let prefix = format!("case-{number}");
+        check(&path, &mut Http::of_bucket(&service, &prefix, &fleet));
     }
 }
 

@@ -53,6 +53,7 @@ pub(crate) struct Service {
 pub(crate) enum Conditions {
     Honoured,
     Ignored,
+    IgnoredIfMatch,
 }
 
 impl Service {
@@ -133,8 +134,9 @@ async fn accept(listener: TcpListener, service: S3Service, connections: Arc<Atom
         let (stream, _) = listener.accept().await.unwrap();
         connections.fetch_add(1, Ordering::Relaxed);
         stream.set_nodelay(true).unwrap();
-        let connection =
-            http1::Builder::new().serve_connection(TokioIo::new(stream), service.clone());
+        let connection = http1::Builder::new()
+            .half_close(true)
+            .serve_connection(TokioIo::new(stream), service.clone());
         tokio::spawn(connection);
     }
 }
@@ -190,8 +192,10 @@ macro_rules! passed_on {
                 &self,
                 mut request: S3Request<dto::PutObjectInput>,
             ) -> S3Result<S3Response<dto::PutObjectOutput>> {
-                if self.conditions == Conditions::Ignored {
+                if self.conditions != Conditions::Honoured {
                     request.input.if_match = None;
+                }
+                if self.conditions == Conditions::Ignored {
                     request.input.if_none_match = None;
                 }
                 let _alone = self.order.write().await;

@@ -32,6 +32,7 @@ use tokio::time;
 use crate::platform::native::s3::connection::Connection;
 use crate::platform::native::s3::connection::Pool;
 use crate::platform::native::s3::connection::Target;
+pub(super) use crate::platform::native::s3::connection::close_idle;
 pub use crate::platform::native::s3::receiving::Body;
 use crate::platform::native::s3::sending::Exact;
 pub use crate::platform::native::s3::sending::Parts;

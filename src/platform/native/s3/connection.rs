@@ -64,8 +64,29 @@ struct Idle {
     since: Instant,
 }
 
+/// The connections of a thread that wait for its next request.
+struct Waiting {
+    idle: Vec<Idle>,
+    most: usize,
+}
+
 thread_local! {
-    static IDLE: RefCell<Vec<Idle>> = const { RefCell::new(Vec::new()) };
+    static WAITING: RefCell<Waiting> = const {
+        RefCell::new(Waiting {
+            idle: Vec::new(),
+            most: MOST_IDLE,
+        })
+    };
+}
+
+/// Closes the connections that wait, and those under way when they are done: a thread that ends waits for
+/// its tasks, and theirs would not end by themselves.
+pub(crate) fn close_idle() {
+    let idle = WAITING.with_borrow_mut(|waiting| {
+        waiting.most = 0;
+        std::mem::take(&mut waiting.idle)
+    });
+    drop(idle);
 }
 
 impl Target {
@@ -115,7 +136,7 @@ impl Pool {
     /// The connection of this thread that was used last, if there is one that still stands.
     pub(super) async fn idle(&self, target: &Target) -> Option<Connection> {
         loop {
-            let mut idle = IDLE.with_borrow_mut(|idle| {
+            let mut idle = WAITING.with_borrow_mut(|Waiting { idle, .. }| {
                 idle.retain(|it| it.since.elapsed() < LONGEST_IDLE);
                 let ours =
                     |it: &Idle| it.connection.pool == self.id && it.connection.target == *target;
@@ -176,10 +197,10 @@ impl Connection {
             since: Instant::now(),
         };
         // Fails only while the thread ends.
-        let _ = IDLE.try_with(|all| {
-            let mut all = all.borrow_mut();
-            if all.len() < MOST_IDLE {
-                all.push(idle);
+        let _ = WAITING.try_with(|waiting| {
+            let mut waiting = waiting.borrow_mut();
+            if waiting.idle.len() < waiting.most {
+                waiting.idle.push(idle);
             }
         });
     }
