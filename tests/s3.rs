@@ -6,6 +6,7 @@
 )]
 
 #[path = "support/bucket.rs"]
+#[expect(dead_code, reason = "the service does more than this suite needs")]
 mod bucket;
 #[path = "support/client.rs"]
 #[expect(dead_code, reason = "the client does more than this suite needs")]
@@ -267,6 +268,22 @@ fn a_bucket_in_the_host_name_is_found_and_signed_for() {
         read(&bucket_of(&service), "site/a b+c").unwrap().unwrap(),
         "text"
     );
+}
+
+#[test]
+fn over_tls_the_certificate_must_be_one_that_is_trusted() {
+    let service = Service::secure();
+    let bucket = |wire| {
+        let endpoint = service.address;
+        let address = format!("s3://{}?endpoint=https://{endpoint}", bucket::BUCKET);
+        S3::new(address.parse().unwrap(), credentials(SECRET, ""), wire)
+    };
+    let trusting = bucket(HttpWire::trusting(&bucket::certificate()).unwrap());
+    block_on(trusting.probe()).unwrap();
+    assert!(write(&trusting, "x", "1", Condition::Absent));
+    let error = read(&bucket(HttpWire::new().unwrap()), "x").unwrap_err();
+    assert_eq!(error.kind, StoreErrorKind::Down);
+    assert!(said(&error).contains("certificate"), "{}", said(&error));
 }
 
 #[test]

@@ -113,6 +113,9 @@ struct Serve {
     /// The key is taken from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN
     #[arg(long, conflicts_with = "state")]
     store: Option<Address>,
+    /// PEM file with the certificate authorities of a store that has a certificate of its own
+    #[arg(long, requires = "store")]
+    store_ca: Option<PathBuf>,
     /// Address to listen on; port 0 lets the system choose one
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
@@ -189,7 +192,7 @@ fn serve(options: Serve, out: &mut impl Write) -> io::Result<ExitCode> {
         tls: options.tls_cert.zip(options.tls_key),
     };
     match (options.store, options.directory) {
-        (Some(address), _) => serve_bucket(address, &serving),
+        (Some(address), _) => serve_bucket(address, options.store_ca.as_deref(), &serving),
         (None, directory) => {
             let directory = directory.unwrap_or_default();
             serve_directory(&directory, options.state.as_deref(), &serving, out)
@@ -197,10 +200,17 @@ fn serve(options: Serve, out: &mut impl Write) -> io::Result<ExitCode> {
     }
 }
 
-fn serve_bucket(address: Address, serving: &ServeOptions) -> io::Result<ExitCode> {
+fn serve_bucket(
+    address: Address,
+    authorities: Option<&Path>,
+    serving: &ServeOptions,
+) -> io::Result<ExitCode> {
     let credentials = Credentials::from_variables(|name| std::env::var(name).ok());
     let credentials = credentials.map_err(io::Error::other)?;
-    let wire = HttpWire::new().map_err(io::Error::other)?;
+    let wire = match authorities {
+        Some(path) => HttpWire::trusting(path).map_err(io::Error::other)?,
+        None => HttpWire::new().map_err(io::Error::other)?,
+    };
     let store = S3Store::new(S3::new(address, credentials, wire));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,6 +1,8 @@
 //! An S3 service in the test's own process. It verifies signatures, as s3s does it.
 
 use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
@@ -29,11 +31,19 @@ use s3s::service::S3Service;
 use s3s::service::S3ServiceBuilder;
 use s3s_fs::FileSystem;
 use tempfile::TempDir;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::sync::RwLock;
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
 
 pub(crate) const BUCKET: &str = "phones";
 pub(crate) const KEY: &str = "AKIDHANDSET";
@@ -45,7 +55,7 @@ pub(crate) struct Service {
     connections: Arc<AtomicUsize>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
-    _root: TempDir,
+    root: TempDir,
 }
 
 /// Whether a service looks at If-Match and If-None-Match.
@@ -62,6 +72,23 @@ impl Service {
     }
 
     pub(crate) fn with(conditions: Conditions) -> Self {
+        Self::begin(conditions, None)
+    }
+
+    /// With a certificate that nobody knows.
+    pub(crate) fn secure() -> Self {
+        let chain = CertificateDer::pem_file_iter(certificate()).unwrap();
+        let key = PrivateKeyDer::from_pem_file(certificate().with_file_name("key.pem"));
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain.map(Result::unwrap).collect(), key.unwrap());
+        let tls = TlsAcceptor::from(Arc::new(config.unwrap()));
+        Self::begin(Conditions::Honoured, Some(tls))
+    }
+
+    fn begin(conditions: Conditions, tls: Option<TlsAcceptor>) -> Self {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join(BUCKET)).unwrap();
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
@@ -84,7 +111,7 @@ impl Service {
         let (stop, stopped) = oneshot::channel();
         let counter = connections.clone();
         let serve = move || {
-            let serving = accept(listener, service, counter);
+            let serving = accept(listener, tls, service, counter);
             runtime.block_on(async {
                 tokio::select! {
                     () = serving => {}
@@ -97,7 +124,7 @@ impl Service {
             connections,
             stop: Some(stop),
             thread: Some(thread::spawn(serve)),
-            _root: root,
+            root,
         }
     }
 
@@ -116,6 +143,15 @@ impl Service {
         store
     }
 
+    /// Files that uploads in parts have left.
+    pub(crate) fn unfinished(&self) -> usize {
+        let names = std::fs::read_dir(self.root.path()).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name());
+        names
+            .filter(|name| name.to_string_lossy().contains(".part-"))
+            .count()
+    }
+
     /// Connections that it has taken.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
@@ -129,16 +165,42 @@ impl Drop for Service {
     }
 }
 
-async fn accept(listener: TcpListener, service: S3Service, connections: Arc<AtomicUsize>) {
+async fn accept(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    service: S3Service,
+    connections: Arc<AtomicUsize>,
+) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         connections.fetch_add(1, Ordering::Relaxed);
         stream.set_nodelay(true).unwrap();
-        let connection = http1::Builder::new()
-            .half_close(true)
-            .serve_connection(TokioIo::new(stream), service.clone());
-        tokio::spawn(connection);
+        match tls.clone() {
+            None => drop(tokio::spawn(serve(stream, service.clone()))),
+            Some(tls) => {
+                let service = service.clone();
+                tokio::spawn(async move {
+                    if let Ok(stream) = tls.accept(stream).await {
+                        serve(stream, service).await;
+                    }
+                });
+            }
+        }
     }
+}
+
+async fn serve(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, service: S3Service) {
+    let mut protocol = http1::Builder::new();
+    let connection = protocol
+        .half_close(true)
+        .serve_connection(TokioIo::new(stream), service);
+    // Tests break connections on purpose.
+    let _ = connection.await;
+}
+
+/// The certificate of a secure service.
+pub(crate) fn certificate() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls/cert.pem")
 }
 
 /// A store at an address, with the right key.

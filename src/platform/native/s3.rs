@@ -12,6 +12,7 @@ use std::error::Error;
 use std::future;
 use std::hash::BuildHasher;
 use std::hash::RandomState;
+use std::path::Path;
 use std::pin::Pin;
 use std::pin::pin;
 use std::rc::Rc;
@@ -28,7 +29,10 @@ use http::header;
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
 use tokio::time;
+use tokio_rustls::rustls;
+use tokio_rustls::rustls::RootCertStore;
 
+use crate::platform::native::TlsError;
 use crate::platform::native::s3::connection::Connection;
 use crate::platform::native::s3::connection::Pool;
 use crate::platform::native::s3::connection::Target;
@@ -38,6 +42,7 @@ use crate::platform::native::s3::sending::Exact;
 pub use crate::platform::native::s3::sending::Parts;
 use crate::platform::native::s3::sending::Progress;
 use crate::platform::native::s3::sending::Sending;
+use crate::platform::native::tls;
 use crate::store::directory::Upload;
 use crate::store::s3::Sent;
 use crate::store::s3::Wire;
@@ -58,9 +63,23 @@ enum Broken {
 }
 
 impl HttpWire {
-    /// Trusts the certificate authorities that browsers trust.
-    pub fn new() -> Result<Self, Box<dyn Error + Send + Sync>> {
-        Ok(Self { pool: Pool::new()? })
+    /// Trusts the certificate authorities that Mozilla's programs trust. They are compiled in, for a
+    /// container often has none of its own, and that would show only at run time.
+    pub fn new() -> Result<Self, rustls::Error> {
+        let roots = RootCertStore {
+            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+        };
+        Ok(Self {
+            pool: Pool::new(roots)?,
+        })
+    }
+
+    /// Trusts those of a PEM file and no others, for a service in a network of its own.
+    pub fn trusting(authorities: &Path) -> Result<Self, TlsError> {
+        let pool = Pool::new(tls::authorities(authorities)?);
+        Ok(Self {
+            pool: pool.map_err(TlsError::Client)?,
+        })
     }
 
     async fn exchange(

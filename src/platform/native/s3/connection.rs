@@ -1,7 +1,6 @@
 //! Connections to S3, plain or by TLS (RFC 8446), and those of a thread that wait for the next request.
 
 use std::cell::RefCell;
-use std::error::Error;
 use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -21,6 +20,7 @@ use tokio::task::AbortHandle;
 use tokio::time;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::crypto::ring;
@@ -115,13 +115,8 @@ impl Target {
 }
 
 impl Pool {
-    /// The certificate authorities are those that Mozilla's programs trust: compiled in, for a container
-    /// has none of its own, and a file that is missing there would show only at run time.
-    pub(super) fn new() -> Result<Self, Box<dyn Error + Send + Sync>> {
+    pub(super) fn new(roots: RootCertStore) -> Result<Self, rustls::Error> {
         static POOLS: AtomicU64 = AtomicU64::new(0);
-        let roots = RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-        };
         let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
