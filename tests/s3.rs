@@ -9,7 +9,6 @@
 #[expect(dead_code, reason = "the service does more than this suite needs")]
 mod bucket;
 #[path = "support/client.rs"]
-#[expect(dead_code, reason = "the client does more than this suite needs")]
 mod client;
 #[path = "support/deployment.rs"]
 mod deployment;
@@ -17,13 +16,27 @@ mod deployment;
 mod scripted;
 
 use std::future::poll_fn;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Read;
+use std::io::Write;
+use std::net::Shutdown;
+use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::pin::Pin;
 use std::process::Command;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use handset::device::DeviceRecord;
 use handset::fleet::entries;
 use handset::fleet::fill::fill;
+use handset::platform::native::ServeOptions;
+use handset::platform::native::Server;
+use handset::platform::native::log::Log;
+use handset::platform::native::s3;
 use handset::platform::native::s3::HttpWire;
 use handset::release::ReleaseId;
 use handset::store::Records;
@@ -74,6 +87,28 @@ fn read(bucket: &Bucket, key: &str) -> Result<Option<String>, StoreError> {
 
 fn write(bucket: &Bucket, key: &str, text: &str, condition: Condition<'_>) -> bool {
     block_on(Objects::write(&bucket, key, text.into(), condition)).unwrap()
+}
+
+/// A bucket of a service that has little time.
+fn impatient(listener: &TcpListener) -> Bucket {
+    let endpoint = listener.local_addr().unwrap();
+    let address = format!("s3://{}?endpoint=http://{endpoint}", bucket::BUCKET);
+    let wire = HttpWire::new()
+        .unwrap()
+        .with_patience(Duration::from_millis(50));
+    S3::new(address.parse().unwrap(), credentials(SECRET, ""), wire)
+}
+
+/// What comes of a body, and how it ends.
+async fn to_the_end(mut body: s3::Body) -> (Vec<u8>, Option<StoreError>) {
+    let mut bytes = Vec::new();
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        match frame {
+            Ok(frame) => bytes.extend_from_slice(&frame.into_data().unwrap()),
+            Err(error) => return (bytes, Some(error)),
+        }
+    }
+    (bytes, None)
 }
 
 /// All that the log would say.
@@ -177,20 +212,40 @@ fn a_write_that_another_was_faster_with_has_not_taken_place() {
 fn a_body_that_is_cut_is_an_error_and_not_short() {
     let cut = "HTTP/1.1 206 Partial Content\r\nContent-Length: 10\r\nContent-Range: bytes 0-9/10\r\n\r\nhalf";
     let (bucket, _server) = scripted_bucket(vec![cut.to_owned()]);
-    let error = block_on(async {
-        let mut body = Objects::get(&&bucket, "blobs/x", 0..10)
-            .await
-            .unwrap()
-            .unwrap();
-        loop {
-            match poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return error,
-                None => panic!("it ended well"),
-            }
-        }
+    let (bytes, error) = block_on(async {
+        let got = Objects::get(&&bucket, "blobs/x", 0..10).await;
+        to_the_end(got.unwrap().unwrap()).await
     });
+    assert_eq!(bytes, b"half");
+    assert_eq!(error.unwrap().kind, StoreErrorKind::Down);
+}
+
+#[test]
+fn a_service_that_does_not_answer_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let error = read(&impatient(&listener), "deployment").unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Down);
+    assert!(said(&error).contains("nothing moved"), "{}", said(&error));
+}
+
+#[test]
+fn a_service_that_stops_within_a_body_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let bucket = impatient(&listener);
+    let half = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        scripted::request(&mut stream);
+        let head = "HTTP/1.1 206 Partial Content\r\nContent-Length: 10\r\nContent-Range: bytes 0-9/10\r\n\r\n";
+        stream.write_all(format!("{head}half").as_bytes()).unwrap();
+        stream
+    });
+    let (bytes, error) = block_on(async {
+        let got = Objects::get(&&bucket, "blobs/x", 0..10).await;
+        to_the_end(got.unwrap().unwrap()).await
+    });
+    assert_eq!(bytes, b"half");
+    assert!(said(&error.unwrap()).contains("nothing moved"));
+    half.join().unwrap();
 }
 
 #[test]
@@ -421,4 +476,72 @@ fn serve_says_what_it_misses_and_no_secret() {
     );
     assert!(wrong.contains("AWS_SECRET_ACCESS_KEY"), "{wrong}");
     assert!(!wrong.contains("hush"), "{wrong}");
+}
+
+#[test]
+fn serve_answers_from_a_bucket_and_its_log_holds_no_key() {
+    let service = Service::start();
+    let fleet = tempfile::tempdir().unwrap();
+    service.filled("fleet", &deployment::snapshot(fleet.path(), 1000));
+    let endpoint = service.address;
+    let address = format!("s3://{}/fleet?endpoint=http://{endpoint}", bucket::BUCKET);
+    let mut server = Command::new(env!("CARGO_BIN_EXE_handset"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--store", &address])
+        .env_clear()
+        .env("AWS_ACCESS_KEY_ID", bucket::KEY)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut said = BufReader::new(server.stdout.take().unwrap());
+    said.read_line(&mut line).unwrap();
+    let listening: SocketAddr = line.trim().rsplit('/').next().unwrap().parse().unwrap();
+    let image = format!("/{SITE}/{}", deployment::IMAGE);
+    assert_eq!(
+        client::ask(listening, "GET", &image, "").body,
+        deployment::content(1000)
+    );
+    let log = format!("/{SITE}/{VVX}-app.log");
+    assert_eq!(client::put(listening, &log, "", b"a line").status, 201);
+    drop(service);
+    assert_eq!(client::ask(listening, "GET", &log, "").status, 503);
+    server.kill().unwrap();
+    let mut log = String::new();
+    server
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut log)
+        .unwrap();
+    server.wait().unwrap();
+    assert!(log.contains("no answer"), "{log}");
+    for secret in [SECRET, bucket::KEY, "X-Amz"] {
+        assert!(!log.contains(secret), "{log}");
+    }
+}
+
+#[test]
+fn an_upload_that_a_device_breaks_off_leaves_nothing() {
+    let service = Service::start();
+    let fleet = tempfile::tempdir().unwrap();
+    let snapshot = deployment::snapshot(fleet.path(), 1000);
+    let store = Arc::new(service.filled("", &snapshot));
+    let options = ServeOptions {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        site: None,
+        tls: None,
+    };
+    let server = Server::start(store.clone(), &options, Log::to(std::io::sink())).unwrap();
+    let mut stream = client::connect(server.address());
+    let head =
+        format!("PUT /{SITE}/{VVX}-app.log HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&[b'x'; 50]).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    client::rest(stream);
+    server.stop();
+    let left = block_on(store.bucket.list("uploads/")).unwrap();
+    assert_eq!(left, Vec::<String>::new());
 }

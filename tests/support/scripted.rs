@@ -54,7 +54,8 @@ pub(crate) fn error(status: &str, code: &str) -> String {
     answer(status, "Content-Type: application/xml\r\n", &body)
 }
 
-fn request(stream: &mut TcpStream) -> String {
+/// A request, whole.
+pub(crate) fn request(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     while !is_whole(&bytes) {
         let mut piece = [0; 4096];

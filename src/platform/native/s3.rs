@@ -52,6 +52,7 @@ use crate::store::s3::WireError;
 #[derive(Debug)]
 pub struct HttpWire {
     pool: Pool,
+    patience: Duration,
 }
 
 /// How a request ended that has no response.
@@ -71,6 +72,7 @@ impl HttpWire {
         };
         Ok(Self {
             pool: Pool::new(roots)?,
+            patience: PATIENCE,
         })
     }
 
@@ -79,7 +81,14 @@ impl HttpWire {
         let pool = Pool::new(tls::authorities(authorities)?);
         Ok(Self {
             pool: pool.map_err(TlsError::Client)?,
+            patience: PATIENCE,
         })
+    }
+
+    /// With another bound on how long the service may leave a request or a response lying.
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     async fn exchange(
@@ -89,17 +98,41 @@ impl HttpWire {
         progress: &Progress,
     ) -> Result<(Response<Incoming>, Connection), WireError> {
         while let Some(mut connection) = self.pool.idle(target).await {
-            match response(&mut connection, request, progress).await {
+            match self.response(&mut connection, request, progress).await {
                 Ok(response) => return Ok((response, connection)),
                 Err(Broken::Unsent(unsent)) => request = *unsent,
                 Err(Broken::Failed(error)) => return Err(error),
             }
         }
         let mut connection = self.pool.connect(target).await?;
-        match response(&mut connection, request, progress).await {
+        match self.response(&mut connection, request, progress).await {
             Ok(response) => Ok((response, connection)),
             Err(Broken::Unsent(_)) => Err(lost("the connection was closed at once")),
             Err(Broken::Failed(error)) => Err(error),
+        }
+    }
+
+    /// The response to a request. What moves may take its time, and so may a device; the service may not.
+    async fn response(
+        &self,
+        connection: &mut Connection,
+        request: Request<Sending>,
+        progress: &Progress,
+    ) -> Result<Response<Incoming>, Broken> {
+        let mut response = pin!(connection.sender.try_send_request(request));
+        loop {
+            match time::timeout(self.patience, response.as_mut()).await {
+                Ok(Ok(response)) => return Ok(response),
+                Ok(Err(mut error)) => {
+                    return Err(match (error.take_message(), progress.failure()) {
+                        (Some(unsent), _) => Broken::Unsent(Box::new(unsent)),
+                        (None, Some(failure)) => Broken::Failed(WireError::Upload(failure)),
+                        (None, None) => Broken::Failed(lost(error.into_error())),
+                    });
+                }
+                Err(_) if progress.is_excused() => {}
+                Err(_) => return Err(Broken::Failed(lost(stalled(self.patience)))),
+            }
         }
     }
 }
@@ -124,7 +157,7 @@ impl Wire for HttpWire {
         };
         let request = Request::from_parts(head, sending);
         let (response, connection) = self.exchange(&target, request, &progress).await?;
-        Ok(response.map(|incoming| Body::new(key, incoming, connection)))
+        Ok(response.map(|incoming| Body::new(key, incoming, connection, self.patience)))
     }
 
     async fn collect(&self, mut body: Body, most: usize) -> Result<Vec<u8>, WireError> {
@@ -164,29 +197,6 @@ impl Wire for HttpWire {
     }
 }
 
-/// The response to a request. What moves may take its time, and so may a device; the service may not.
-async fn response(
-    connection: &mut Connection,
-    request: Request<Sending>,
-    progress: &Progress,
-) -> Result<Response<Incoming>, Broken> {
-    let mut response = pin!(connection.sender.try_send_request(request));
-    loop {
-        match time::timeout(STALL, response.as_mut()).await {
-            Ok(Ok(response)) => return Ok(response),
-            Ok(Err(mut error)) => {
-                return Err(match (error.take_message(), progress.failure()) {
-                    (Some(unsent), _) => Broken::Unsent(Box::new(unsent)),
-                    (None, Some(failure)) => Broken::Failed(WireError::Upload(failure)),
-                    (None, None) => Broken::Failed(lost(error.into_error())),
-                });
-            }
-            Err(_) if progress.is_excused() => {}
-            Err(_) => return Err(Broken::Failed(lost(STALLED))),
-        }
-    }
-}
-
 /// A device's body. hyper would not look at one that should be empty, so it is looked at here.
 async fn upload_of(
     upload: Upload,
@@ -207,6 +217,8 @@ fn lost(error: impl Into<Box<dyn Error + Send + Sync>>) -> WireError {
     WireError::Lost(error.into())
 }
 
-/// How long the service may leave a request or a response lying.
-const STALL: Duration = Duration::from_secs(30);
-const STALLED: &str = "nothing moved for 30 seconds";
+fn stalled(patience: Duration) -> String {
+    format!("nothing moved for {patience:?}")
+}
+
+const PATIENCE: Duration = Duration::from_secs(30);

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::Context;
 use std::task::Poll;
 use std::task::ready;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Body as HttpBody;
@@ -13,9 +14,8 @@ use hyper::body::Incoming;
 use tokio::time;
 use tokio::time::Sleep;
 
-use crate::platform::native::s3::STALL;
-use crate::platform::native::s3::STALLED;
 use crate::platform::native::s3::connection::Connection;
+use crate::platform::native::s3::stalled;
 use crate::store::StoreError;
 use crate::store::StoreErrorKind;
 
@@ -27,16 +27,23 @@ pub struct Body {
     /// Gone when the body has ended and others may have the connection.
     connection: Option<Connection>,
     /// Runs while bytes are waited for, and not while a device does not take those that came.
-    patience: Option<Pin<Box<Sleep>>>,
+    waiting: Option<Pin<Box<Sleep>>>,
+    patience: Duration,
 }
 
 impl Body {
-    pub(super) fn new(key: String, incoming: Incoming, connection: Connection) -> Self {
+    pub(super) fn new(
+        key: String,
+        incoming: Incoming,
+        connection: Connection,
+        patience: Duration,
+    ) -> Self {
         let mut body = Self {
             key,
             incoming,
             connection: Some(connection),
-            patience: None,
+            waiting: None,
+            patience,
         };
         if body.incoming.is_end_stream() {
             body.let_go();
@@ -49,17 +56,16 @@ impl Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, StoreError>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) {
-            self.patience = None;
+            self.waiting = None;
             return Poll::Ready(frame.map(|it| {
                 it.map_err(|error| StoreError::new(StoreErrorKind::Down, &self.key, error))
             }));
         }
-        let patience = self
-            .patience
-            .get_or_insert_with(|| Box::pin(time::sleep(STALL)));
-        ready!(patience.as_mut().poll(cx));
-        let stalled = StoreError::new(StoreErrorKind::Down, &self.key, STALLED);
-        Poll::Ready(Some(Err(stalled)))
+        let patience = self.patience;
+        let sleep = || Box::pin(time::sleep(patience));
+        ready!(self.waiting.get_or_insert_with(sleep).as_mut().poll(cx));
+        let error = StoreError::new(StoreErrorKind::Down, &self.key, stalled(patience));
+        Poll::Ready(Some(Err(error)))
     }
 
     /// A connection whose body has ended is good for the next request.
