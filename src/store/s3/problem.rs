@@ -105,6 +105,10 @@ fn remedy(status: StatusCode, code: &str, permission: &str) -> Option<String> {
 /// S3's name of an error, from its XML. The document is read no further than this: services add to it.
 pub(super) fn code(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
+    // Amazon calls it AccessDenied, as it calls a permission that is missing, but then says its own time.
+    if text.contains("<ServerTime>") {
+        return "RequestExpired".to_owned();
+    }
     let code = text
         .split_once("<Code>")
         .and_then(|(_, rest)| rest.split_once("</Code>"))
@@ -114,3 +118,32 @@ pub(super) fn code(body: &[u8]) -> String {
 }
 
 const LONGEST_CODE: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::code;
+
+    #[test]
+    fn errors_have_a_name_even_in_odd_documents() {
+        let cases = [
+            (
+                "<Error><Code>NoSuchKey</Code><Key>a</Key></Error>",
+                "NoSuchKey",
+            ),
+            ("<Error>\n  <Code>Slow\nDown</Code>", "SlowDown"),
+            ("<Error><Code>NoSuchKey", ""),
+            ("<html>404</html>", ""),
+            ("", ""),
+            (
+                "<Error><Code>AccessDenied</Code><Message>Request has expired</Message>\
+                 <ServerTime>2026-01-01T00:00:00Z</ServerTime></Error>",
+                "RequestExpired",
+            ),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(code(body.as_bytes()), expected, "{body}");
+        }
+        let long = format!("<Code>{}</Code>", "x".repeat(1000));
+        assert_eq!(code(long.as_bytes()).len(), 64);
+    }
+}
