@@ -40,6 +40,7 @@ use handset::platform::native::s3;
 use handset::platform::native::s3::HttpWire;
 use handset::release::ReleaseId;
 use handset::store::Records;
+use handset::store::Revision;
 use handset::store::StoreError;
 use handset::store::StoreErrorKind;
 use handset::store::directory::Upload;
@@ -206,6 +207,31 @@ fn a_write_that_another_was_faster_with_has_not_taken_place() {
     let (bucket, server) = scripted_bucket(answers);
     assert!(!write(&bucket, "device/x", "ours", Condition::Absent));
     server.requests();
+}
+
+#[test]
+fn a_write_at_another_revision_does_not_take_place() {
+    let revision = Revision("\"1\"".to_owned());
+    let cases = [
+        ("412 Precondition Failed", "PreconditionFailed"),
+        ("409 Conflict", "ConditionalRequestConflict"),
+        ("404 Not Found", "NoSuchKey"),
+    ];
+    for (status, code) in cases {
+        let (bucket, server) = scripted_bucket(vec![error(status, code)]);
+        assert!(!write(
+            &bucket,
+            "device/x",
+            "ours",
+            Condition::At(&revision)
+        ));
+        let request = server.requests().remove(0).to_lowercase();
+        assert!(request.contains("\r\nif-match: \"1\"\r\n"), "{request}");
+        assert!(
+            request.contains("signedheaders=host%3bif-match"),
+            "{request}"
+        );
+    }
 }
 
 #[test]

@@ -4,7 +4,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use rusty_s3::Bucket;
-use rusty_s3::BucketError;
 use rusty_s3::UrlStyle;
 
 /// A bucket, the service that has it, and the part of it that is ours. It holds no credentials.
@@ -58,19 +57,37 @@ impl FromStr for Address {
             Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
             None => format!("https://s3.{region}.amazonaws.com"),
         };
-        if !parameters.insecure {
-            secure(&endpoint)?;
+        let open = |style| open(&endpoint, style, name, region);
+        // With the bucket in the path, the host is the endpoint's own, as it will be understood.
+        let by_path = open(UrlStyle::Path)?;
+        if !parameters.insecure && !is_secure(&by_path) {
+            return Err(wrong(INSECURE));
         }
-        let parsed = endpoint.parse();
-        let parsed = parsed.map_err(|error| wrong(&format!("endpoint={endpoint}: {error}")))?;
-        let style = parameters.style(name, &endpoint)?;
-        let bucket = Bucket::new(parsed, style, name.to_owned(), region.to_owned());
         Ok(Self {
-            bucket: bucket.map_err(|error| refused(&endpoint, error))?,
+            bucket: match parameters.style(name, &by_path)? {
+                UrlStyle::Path => by_path,
+                style @ UrlStyle::VirtualHost => open(style)?,
+            },
             prefix: clean_prefix(prefix)?,
             endpoint,
         })
     }
+}
+
+/// A bucket of a service.
+fn open(endpoint: &str, style: UrlStyle, name: &str, region: &str) -> Result<Bucket, AddressError> {
+    if endpoint.contains(['@', '#']) {
+        return Err(wrong("an endpoint is https://HOST:PORT and nothing more"));
+    }
+    let unclear = |problem: String| {
+        wrong(&format!(
+            "endpoint={endpoint}: {problem} (style=path takes any host)"
+        ))
+    };
+    let parsed = endpoint.parse();
+    let parsed = parsed.map_err(|error| unclear(format!("{error}")))?;
+    let bucket = Bucket::new(parsed, style, name.to_owned(), region.to_owned());
+    bucket.map_err(|error| unclear(error.to_string()))
 }
 
 impl<'a> Parameters<'a> {
@@ -106,16 +123,18 @@ impl<'a> Parameters<'a> {
     }
 
     /// Amazon wants the bucket in the host name; other services often have no such names.
-    fn style(&self, name: &str, endpoint: &str) -> Result<UrlStyle, AddressError> {
+    fn style(&self, name: &str, by_path: &Bucket) -> Result<UrlStyle, AddressError> {
         let style = self.style.unwrap_or(match self.endpoint {
             Some(_) => "path",
             None => "virtual",
         });
         match style {
             "path" => Ok(UrlStyle::Path),
-            "virtual" if name.contains('.') && endpoint.starts_with("https") => Err(wrong(
-                "no certificate is good for a bucket with a dot in its name; style=path puts the name into the path",
-            )),
+            "virtual" if name.contains('.') && by_path.base_url().scheme() == "https" => {
+                Err(wrong(
+                    "no certificate is good for a bucket with a dot in its name; style=path puts the name into the path",
+                ))
+            }
             "virtual" => Ok(UrlStyle::VirtualHost),
             _ => Err(wrong("a style is path or virtual")),
         }
@@ -124,23 +143,12 @@ impl<'a> Parameters<'a> {
 
 /// Requests are signed but neither encrypted nor, as to their bodies, protected: whoever is between could
 /// read phones' passwords and replace their firmware.
-fn secure(endpoint: &str) -> Result<(), AddressError> {
-    if endpoint.starts_with("https://") {
-        return Ok(());
-    }
-    let Some(host) = endpoint.strip_prefix("http://") else {
-        return Err(wrong("an endpoint begins with https://"));
-    };
-    let host = host.split('/').next().unwrap_or_default();
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+fn is_secure(bucket: &Bucket) -> bool {
+    let host = bucket.base_url().host_str().unwrap_or_default();
     let number = |part: &str| part.parse::<u8>().is_ok();
-    let loopback = name.starts_with("127.") && name.split('.').all(number);
-    if loopback || name == "localhost" || name.ends_with(".localhost") || name == "[::1]" {
-        return Ok(());
-    }
-    Err(wrong(
-        "over http:// to another machine, passwords and firmware can be read and replaced on the way; use https://, or insecure=true if the network is trusted",
-    ))
+    let loopback = host.starts_with("127.") && host.split('.').all(number);
+    let named = host == "localhost" || host.ends_with(".localhost");
+    loopback || named || host == "[::1]" || bucket.base_url().scheme() == "https"
 }
 
 fn bucket_name(name: &str) -> Result<&str, AddressError> {
@@ -164,12 +172,6 @@ fn clean_prefix(prefix: &str) -> Result<String, AddressError> {
     Ok(format!("{prefix}/"))
 }
 
-fn refused(endpoint: &str, error: BucketError) -> AddressError {
-    wrong(&format!(
-        "endpoint={endpoint}: {error} (style=path takes any host)"
-    ))
-}
-
 fn wrong(what: &str) -> AddressError {
     AddressError(what.to_owned())
 }
@@ -185,6 +187,8 @@ impl fmt::Display for AddressError {
 }
 
 impl std::error::Error for AddressError {}
+
+const INSECURE: &str = "over http:// to another machine, passwords and firmware can be read and replaced on the way; use https://, or insecure=true if the network is trusted";
 
 #[cfg(test)]
 mod tests {
@@ -245,7 +249,15 @@ mod tests {
             ("s3://phones?region=x&secret=hush", "cannot have `secret`"),
             ("s3://phones?x", "names and values"),
             ("s3://a.b.c?region=x", "style=path"),
-            ("s3://phones?endpoint=ftp://x", "begins with https"),
+            ("s3://phones?endpoint=ftp://x", "scheme"),
+            (
+                "s3://phones?endpoint=http://localhost:x@evil",
+                "nothing more",
+            ),
+            (
+                "s3://phones?endpoint=http://localhost.evil",
+                "insecure=true",
+            ),
             ("s3://phones?endpoint=http://minio:9000", "insecure=true"),
             (
                 "s3://phones?endpoint=http://127.0.0.1.evil.example",
