@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -14,6 +13,7 @@ use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
+use tokio::net;
 use tokio::net::TcpStream;
 use tokio::task;
 use tokio::task::AbortHandle;
@@ -101,16 +101,26 @@ impl Target {
         })
     }
 
+    /// Tries the host's addresses one after the other: one of them may lead nowhere.
     async fn dial(&self) -> io::Result<TcpStream> {
         // RFC 6761 section 6.3: such names are this machine, and need no resolver that knows it.
-        let stream = if self.host.ends_with(".localhost") {
-            TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await?
-        } else {
-            TcpStream::connect((self.host.as_str(), self.port)).await?
+        let host = match self.host.ends_with(".localhost") {
+            true => "127.0.0.1",
+            false => &self.host,
         };
-        // A body's last piece must not wait for the acknowledgement of the one before.
-        stream.set_nodelay(true)?;
-        Ok(stream)
+        let mut problem = io::Error::from(io::ErrorKind::NotFound);
+        for address in net::lookup_host((host, self.port)).await? {
+            match time::timeout(DIAL, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    // A body's last piece must not wait for the acknowledgement of the one before.
+                    stream.set_nodelay(true)?;
+                    return Ok(stream);
+                }
+                Ok(Err(error)) => problem = error,
+                Err(late) => problem = late.into(),
+            }
+        }
+        Err(problem)
     }
 }
 
@@ -216,6 +226,8 @@ impl std::fmt::Debug for Pool {
     }
 }
 
+/// To one of a machine's addresses.
+const DIAL: Duration = Duration::from_secs(3);
 /// To a machine, and through its TLS handshake.
 const CONNECT: Duration = Duration::from_secs(10);
 /// A connection that has just had its response takes a moment.
