@@ -1,6 +1,5 @@
 //! The S3 store over a platform that is made up: what it sends, when it pauses and when it gives up.
 #![expect(
-    clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "a test ends where something is not as it should be"
 )]
