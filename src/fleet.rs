@@ -10,6 +10,7 @@ pub mod diagnostic;
 mod document;
 pub mod entries;
 mod files;
+pub mod fill;
 mod places;
 pub mod preview;
 pub mod starter;

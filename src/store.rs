@@ -7,6 +7,8 @@
 pub mod directory;
 pub mod keyed;
 pub mod memory;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+pub mod s3;
 
 use std::fmt;
 use std::ops::Range;

@@ -5,41 +5,59 @@
     reason = "a test ends where something is not as it should be"
 )]
 
+#[path = "support/bucket.rs"]
+#[expect(dead_code, reason = "the service does more than this suite needs")]
+mod bucket;
 #[path = "support/shelf.rs"]
 mod shelf;
 #[path = "support/suite.rs"]
 mod suite;
 
 use std::collections::HashMap;
-use std::pin::pin;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Context;
-use std::task::Poll;
-use std::task::Waker;
 
+use bytes::Bytes;
 use handset::device::DeviceRecord;
 use handset::device::DeviceSettings;
 use handset::fleet::entries;
-use handset::store::directory::Body;
+use handset::platform::native::s3;
+use handset::platform::native::s3::HttpWire;
+use handset::store::StoreError;
+use handset::store::directory;
 use handset::store::directory::DirectoryStore;
 use handset::store::directory::Snapshot;
 use handset::store::keyed::Kept;
 use handset::store::memory::MemoryStore;
+use handset::store::s3::S3Store;
 use http_body::Body as HttpBody;
 use tempfile::TempDir;
 
+use bucket::Service;
 use shelf::Shelf;
 use suite::Collect;
 
-impl Collect for Body {
-    fn collect(mut self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let mut context = Context::from_waker(Waker::noop());
-        while let Poll::Ready(Some(frame)) = pin!(&mut self).poll_frame(&mut context) {
+impl Collect for directory::Body {
+    fn collect(self) -> Vec<u8> {
+        collect(self)
+    }
+}
+
+impl Collect for s3::Body {
+    fn collect(self) -> Vec<u8> {
+        collect(self)
+    }
+}
+
+fn collect(mut body: impl HttpBody<Data = Bytes, Error = StoreError> + Unpin) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    suite::wait(async {
+        while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
             bytes.extend_from_slice(&frame.unwrap().into_data().unwrap());
         }
-        bytes
-    }
+    });
+    bytes
 }
 
 fn memory() -> MemoryStore {
@@ -59,6 +77,11 @@ fn memory() -> MemoryStore {
 
 fn shelf() -> Shelf {
     Shelf::of(entries::of(&snapshot()))
+}
+
+fn bucket() -> (S3Store<HttpWire>, Service) {
+    let service = Service::start();
+    (service.filled("", &snapshot()), service)
 }
 
 fn directory() -> (DirectoryStore, TempDir) {
@@ -92,6 +115,12 @@ macro_rules! conforms {
         mod directory_store {
             $(#[test] fn $name() { super::suite::$name(&super::directory().0); })*
         }
+        mod s3_store {
+            $(#[test] fn $name() {
+                let (store, _service) = super::bucket();
+                super::suite::$name(&store);
+            })*
+        }
     };
 }
 
@@ -110,5 +139,12 @@ conforms! {
 fn two_processes_over_one_directory_see_each_other() {
     let (first, state) = directory();
     let second = DirectoryStore::open(state.path(), snapshot()).unwrap();
+    suite::an_update_of_one_is_seen_by_the_other(&first, &second);
+}
+
+#[test]
+fn two_servers_over_one_bucket_see_each_other() {
+    let (first, service) = bucket();
+    let second = bucket::store(service.place(""));
     suite::an_update_of_one_is_seen_by_the_other(&first, &second);
 }

@@ -29,6 +29,7 @@ use handset::fleet::preview::Question;
 use handset::platform::native;
 use handset::platform::native::ServeOptions;
 use handset::platform::native::log::Log;
+use handset::platform::native::s3::HttpWire;
 use handset::platform::native::watch::Tree;
 use handset::platform::native::watch::Watcher;
 use handset::respond::Payload;
@@ -36,7 +37,12 @@ use handset::respond::Response;
 use handset::store::directory::Body;
 use handset::store::directory::DirectoryStore;
 use handset::store::directory::Upload;
+use handset::store::s3::Address;
+use handset::store::s3::Credentials;
+use handset::store::s3::S3;
+use handset::store::s3::S3Store;
 use http_body::Body as _;
+use tokio::task::LocalSet;
 
 /// The provisioning server for desk phones that runs at the edge.
 #[derive(Debug, Parser)]
@@ -76,7 +82,7 @@ enum Command {
         #[command(flatten)]
         asked: Asked,
     },
-    /// Serves a fleet directory over HTTP/1.1
+    /// Serves a fleet directory, or what was published to a bucket, over HTTP/1.1
     Serve(Serve),
 }
 
@@ -101,7 +107,15 @@ struct Asked {
 #[derive(Debug, Args)]
 struct Serve {
     /// The fleet directory
-    directory: PathBuf,
+    #[arg(required_unless_present = "store", conflicts_with = "store")]
+    directory: Option<PathBuf>,
+    /// A bucket that holds everything instead: s3://BUCKET/PREFIX?endpoint=https://HOST&region=REGION.
+    /// The key is taken from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN
+    #[arg(long, conflicts_with = "state")]
+    store: Option<Address>,
+    /// PEM file with the certificate authorities of a store that has a certificate of its own
+    #[arg(long, requires = "store")]
+    store_ca: Option<PathBuf>,
     /// Address to listen on; port 0 lets the system choose one
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
@@ -172,28 +186,64 @@ fn check(directory: &Path, out: &mut impl Write) -> io::Result<ExitCode> {
 }
 
 fn serve(options: Serve, out: &mut impl Write) -> io::Result<ExitCode> {
-    let state = state_of(&options.directory, options.state.as_deref());
-    let tree = Tree::new(&options.directory, &state);
+    let serving = ServeOptions {
+        listen: options.listen,
+        site: options.site,
+        tls: options.tls_cert.zip(options.tls_key),
+    };
+    match (options.store, options.directory) {
+        (Some(address), _) => serve_bucket(address, options.store_ca.as_deref(), &serving),
+        (None, directory) => {
+            let directory = directory.unwrap_or_default();
+            serve_directory(&directory, options.state.as_deref(), &serving, out)
+        }
+    }
+}
+
+fn serve_bucket(
+    address: Address,
+    authorities: Option<&Path>,
+    serving: &ServeOptions,
+) -> io::Result<ExitCode> {
+    let credentials = Credentials::from_variables(|name| std::env::var(name).ok());
+    let credentials = credentials.map_err(io::Error::other)?;
+    let wire = match authorities {
+        Some(path) => HttpWire::trusting(path).map_err(io::Error::other)?,
+        None => HttpWire::new().map_err(io::Error::other)?,
+    };
+    let store = S3Store::new(S3::new(address, credentials, wire));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let probe = LocalSet::new().block_on(&runtime, store.bucket.probe());
+    probe.map_err(io::Error::other)?;
+    drop(runtime);
+    native::serve(Arc::new(store), serving, Log::to(io::stderr())).map_err(io::Error::other)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn serve_directory(
+    directory: &Path,
+    state: Option<&Path>,
+    serving: &ServeOptions,
+    out: &mut impl Write,
+) -> io::Result<ExitCode> {
+    let state = state_of(directory, state);
+    let tree = Tree::new(directory, &state);
     let mut hashes = Hashes::default();
-    let fleet = match fleet::compile(&options.directory, &mut hashes) {
+    let fleet = match fleet::compile(directory, &mut hashes) {
         Ok(fleet) => fleet,
         Err(found) => return report(&found, out),
     };
     let store = Arc::new(DirectoryStore::open(&state, fleet.snapshot)?);
     let log = Log::to(io::stderr());
-    let directory = options.directory.clone();
+    let directory = directory.to_owned();
     let again = move || match fleet::compile(&directory, &mut hashes) {
         Ok(fleet) => Ok(fleet.snapshot),
         Err(found) => Err(joined(&found)),
     };
     let _watching = Watcher::new(tree, store.clone(), again).watch(log.clone())?;
-    let tls = options.tls_cert.zip(options.tls_key);
-    let options = ServeOptions {
-        listen: options.listen,
-        site: options.site,
-        tls,
-    };
-    native::serve(store, &options, log).map_err(io::Error::other)?;
+    native::serve(store, serving, log).map_err(io::Error::other)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -9,6 +9,7 @@ mod connection;
 mod exchange;
 mod listener;
 pub mod log;
+pub mod s3;
 mod tls;
 pub mod watch;
 mod wire;

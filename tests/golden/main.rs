@@ -8,6 +8,9 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "../support/bucket.rs"]
+#[expect(dead_code, reason = "the service does more than this suite needs")]
+mod bucket;
 mod case;
 #[path = "../support/client.rs"]
 #[expect(dead_code, reason = "the client does more than this suite needs")]
@@ -18,6 +21,7 @@ mod names;
 mod replay;
 mod wire;
 
+use bucket::Service;
 use case::Case;
 use http::Http;
 use memory::Memory;
@@ -43,6 +47,18 @@ fn cases_over_http() {
     }
     for (fleet, path) in case_files() {
         check(&path, &mut Http::of_fixture(&fleet));
+    }
+}
+
+#[test]
+fn cases_over_http_from_a_bucket() {
+    if updating() {
+        return;
+    }
+    let service = Service::start();
+    for (number, (fleet, path)) in case_files().into_iter().enumerate() {
+        let prefix = format!("case-{number}");
+        check(&path, &mut Http::of_bucket(&service, &prefix, &fleet));
     }
 }
 

@@ -1,10 +1,6 @@
 //! What the two store traits mean, as functions over them.
 
-use std::pin::pin;
 use std::sync::Barrier;
-use std::task::Context;
-use std::task::Poll;
-use std::task::Waker;
 use std::thread;
 
 use handset::device::DeviceRecord;
@@ -23,6 +19,9 @@ use handset::store::Contact;
 use handset::store::Records;
 use handset::store::Revision;
 use handset::store::StoreErrorKind;
+use tokio::runtime::Builder;
+use tokio::runtime::Runtime;
+use tokio::task::LocalSet;
 
 /// A body whose bytes a test can look at.
 pub(crate) trait Collect {
@@ -71,19 +70,16 @@ fn key(id: &str) -> BlobKey {
     BlobKey::upload(SITE, device(), "0004f28062d6-app.log", id)
 }
 
-/// Stores wait for disks and networks, not for other futures: outside a runtime each is ready at once or
-/// blocks in itself.
-fn wait<T>(future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
-    loop {
-        match future
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()))
-        {
-            Poll::Ready(value) => return value,
-            Poll::Pending => thread::yield_now(),
-        }
-    }
+thread_local! {
+    static RUNTIME: (Runtime, LocalSet) = {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        (runtime.unwrap(), LocalSet::new())
+    };
+}
+
+/// Each thread has one runtime, as each of the native server's has.
+pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
+    RUNTIME.with(|(runtime, tasks)| tasks.block_on(runtime, future))
 }
 
 fn read<S: Store>(store: &S, key: &BlobKey, from: u64, to: u64) -> Option<Vec<u8>> {

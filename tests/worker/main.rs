@@ -13,7 +13,7 @@ mod boots;
 #[path = "../golden/case.rs"]
 mod case;
 #[path = "../support/client.rs"]
-#[allow(dead_code, reason = "the client does more than each suite needs")]
+#[expect(dead_code, reason = "the client does more than this suite needs")]
 mod client;
 mod local;
 #[path = "../golden/replay.rs"]

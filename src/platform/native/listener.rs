@@ -24,6 +24,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::platform::native::Store;
 use crate::platform::native::connection;
 use crate::platform::native::exchange::Exchange;
+use crate::platform::native::s3;
 
 /// Sockets that share one address.
 pub(super) struct Sockets {
@@ -89,6 +90,7 @@ impl<S: Store> Worker<S> {
     pub(super) fn run(self, socket: StdListener) {
         let tasks = LocalSet::new();
         tasks.block_on(&self.runtime, self.accept(socket));
+        s3::close_idle();
         let finish = async { time::timeout(GRACE, tasks).await };
         // Whatever is not done by then is cut off.
         let _ = self.runtime.block_on(finish);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls;
+use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::CertificateDer;
@@ -18,8 +19,12 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 /// Why a certificate or its key cannot be used.
 #[derive(Debug)]
 pub enum TlsError {
+    /// The file with the certificate authorities of the store cannot be used.
+    Authorities(PathBuf, pem::Error),
     /// The file with the certificates cannot be used.
     Certificate(PathBuf, pem::Error),
+    /// There can be no TLS towards the store.
+    Client(rustls::Error),
     /// The file with the private key cannot be used.
     Key(PathBuf, pem::Error),
     /// Both were read, but do not go together or are of no known kind.
@@ -29,12 +34,19 @@ pub enum TlsError {
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Authorities(path, error) => write!(
+                f,
+                "--store-ca {}: {} (a PEM file is wanted: certificates of those who sign the store's)",
+                path.display(),
+                problem(error),
+            ),
             Self::Certificate(path, error) => write!(
                 f,
                 "--tls-cert {}: {} (a PEM file is wanted: the server's certificate, then those that signed it)",
                 path.display(),
                 problem(error),
             ),
+            Self::Client(error) => error.fmt(f),
             Self::Key(path, error) => write!(
                 f,
                 "--tls-key {}: {} (a PEM file with one private key and no passphrase is wanted)",
@@ -73,6 +85,17 @@ pub(super) fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Tl
     let config = config(chain, private)
         .map_err(|error| TlsError::Pair(certificate.to_owned(), key.to_owned(), error))?;
     Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Whom a client trusts, and nobody else.
+pub(super) fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
+    let chain = read_chain(path).map_err(|error| TlsError::Authorities(path.to_owned(), error))?;
+    let mut roots = RootCertStore::empty();
+    if roots.add_parsable_certificates(chain).0 == 0 {
+        let error = pem::Error::NoItemsFound;
+        return Err(TlsError::Authorities(path.to_owned(), error));
+    }
+    Ok(roots)
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, pem::Error> {

@@ -9,6 +9,7 @@ use std::io::Seek;
 use std::io::SeekFrom;
 use std::io::Write;
 use std::ops::Range;
+use std::path::Path;
 use std::pin::Pin;
 use std::task::Context;
 use std::task::Poll;
@@ -148,6 +149,19 @@ impl Upload {
         Self::new(NoBody)
     }
 
+    /// What a file holds, and how many bytes that is.
+    pub fn of_file(path: &Path) -> io::Result<(Self, u64)> {
+        let file = File::open(path)?;
+        let length = file.metadata()?.len();
+        let body = Body {
+            key: BlobKey::content(&path.to_string_lossy()),
+            file,
+            remaining: length,
+            source: None,
+        };
+        Ok((Self(Box::pin(OfFile(body))), length))
+    }
+
     /// Writes exactly `length` bytes to a file, or fails.
     pub(super) async fn receive(
         mut self,
@@ -171,6 +185,18 @@ impl Upload {
             return Err(incomplete(key, "fewer bytes than were said"));
         }
         Ok(())
+    }
+}
+
+impl HttpBody for Upload {
+    type Data = Bytes;
+    type Error = UploadError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        self.0.as_mut().poll_frame(cx)
     }
 }
 
@@ -199,6 +225,21 @@ impl HttpBody for Whole {
     ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         let bytes = std::mem::take(&mut self.0);
         Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+    }
+}
+
+/// An upload of a file.
+struct OfFile(Body);
+
+impl HttpBody for OfFile {
+    type Data = Bytes;
+    type Error = UploadError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        Pin::new(&mut self.0).poll_frame(cx).map_err(Into::into)
     }
 }
 

@@ -1,0 +1,135 @@
+//! Brings a compiled fleet directory into a store of objects that holds everything.
+//!
+//! It is safe while servers run over the same store: what others name is there before what names it, and
+//! a device keeps its state, and its settings under the release that its site names until now.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+
+use crate::device::DeviceRecord;
+use crate::fleet::entries::Content;
+use crate::fleet::entries::Entry;
+use crate::fleet::entries::Place;
+use crate::release::ReleaseId;
+use crate::site::SiteRecord;
+use crate::store::StoreError;
+use crate::store::StoreErrorKind;
+use crate::store::keyed;
+use crate::store::keyed::Condition;
+use crate::store::keyed::Objects;
+
+/// Writes entries in their order. `open` gives an operator's file as an upload, and its length.
+pub async fn fill<O: Objects>(
+    objects: &O,
+    entries: &[Entry],
+    open: impl Fn(&Path) -> io::Result<(O::Upload, u64)>,
+) -> Result<(), StoreError> {
+    let mut current = HashMap::new();
+    for Entry {
+        key,
+        place,
+        content,
+    } in entries
+    {
+        match (place, content) {
+            (Place::Devices, Content::Record(json)) => {
+                let site = key.split('/').nth(1).unwrap_or_default();
+                if !current.contains_key(site) {
+                    current.insert(site.to_owned(), current_release(objects, site).await?);
+                }
+                let release = current.get(site).and_then(Option::as_ref);
+                write_device(objects, key, json.as_bytes(), release).await?;
+            }
+            (Place::Values | Place::Objects, Content::Record(json)) => {
+                let bytes = json.clone().into_bytes();
+                objects.write(key, bytes, Condition::Always).await?;
+            }
+            (_, Content::File(path)) => {
+                let failed =
+                    |error| StoreError::new(StoreErrorKind::Damaged, path.display(), error);
+                let (upload, length) = open(path).map_err(failed)?;
+                write_file(objects, key, upload, length).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A file lies under the hash of its bytes: one that is there whole need not be sent again.
+async fn write_file<O: Objects>(
+    objects: &O,
+    key: &str,
+    upload: O::Upload,
+    length: u64,
+) -> Result<(), StoreError> {
+    let last = length.saturating_sub(1)..length;
+    match objects.get(key, last).await {
+        Ok(Some(_)) => Ok(()),
+        Err(error) if error.kind != StoreErrorKind::Damaged => Err(error),
+        Ok(None) | Err(_) => objects.put(key, upload, length).await,
+    }
+}
+
+/// The release that a site names in the store, if it is there already.
+async fn current_release<O: Objects>(
+    objects: &O,
+    site: &str,
+) -> Result<Option<ReleaseId>, StoreError> {
+    let key = keyed::site_key(site);
+    let Some((bytes, _)) = objects.read(&key).await? else {
+        return Ok(None);
+    };
+    Ok(Some(parse::<SiteRecord>(&key, &bytes)?.release))
+}
+
+/// Replaces a device's settings, and nothing else; again, if an upload changes the record meanwhile.
+async fn write_device<O: Objects>(
+    objects: &O,
+    key: &str,
+    bytes: &[u8],
+    current: Option<&ReleaseId>,
+) -> Result<(), StoreError> {
+    for _ in 0..TRIES {
+        let written = match objects.read(key).await? {
+            None => {
+                objects
+                    .write(key, bytes.to_vec(), Condition::Absent)
+                    .await?
+            }
+            Some((old, revision)) => {
+                let mut record: DeviceRecord = parse(key, &old)?;
+                let kept =
+                    current.and_then(|id| Some((id.0.clone(), record.settings.remove(&id.0)?)));
+                record.settings = kept.into_iter().collect();
+                let new: DeviceRecord = parse(key, bytes)?;
+                record.settings.extend(new.settings);
+                let bytes = serde_json::to_vec(&record);
+                let bytes = bytes.map_err(|error| damaged(key, error))?;
+                if bytes == old {
+                    return Ok(());
+                }
+                let condition = Condition::At(&revision);
+                objects.write(key, bytes, condition).await?
+            }
+        };
+        if written {
+            return Ok(());
+        }
+    }
+    let problem = "the record changes faster than it can be written";
+    Err(StoreError::new(StoreErrorKind::Down, key, problem))
+}
+
+fn parse<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(bytes).map_err(|error| damaged(key, error))
+}
+
+fn damaged(key: &str, error: serde_json::Error) -> StoreError {
+    StoreError::new(StoreErrorKind::Damaged, key, error)
+}
+
+/// How often a device's record is tried when devices upload meanwhile.
+const TRIES: usize = 32;
