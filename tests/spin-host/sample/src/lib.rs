@@ -137,10 +137,11 @@ async fn outbound(request: Request, path: &str) -> Result<types::Response, Error
 }
 
 /// Two objects as one body.
-async fn joined(paths: &str) -> Result<types::Response, ErrorCode> {
+async fn joined(lengths: &str) -> Result<types::Response, ErrorCode> {
     let mut bodies = Vec::new();
-    for path in paths.split('/') {
-        bodies.push(spin_sdk::http::get(origin(path).await?).await?.into_body());
+    for length in lengths.split('/') {
+        let object = origin(&format!("object/{length}")).await?;
+        bodies.push(spin_sdk::http::get(object).await?.into_body());
     }
     http::Response::new(streams::joined(bodies)).into_response()
 }
