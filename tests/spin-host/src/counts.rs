@@ -9,25 +9,25 @@ use serde::Serialize;
 
 /// The counters of a host, from its start on.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// Requests to the component.
-    pub requests: u64,
+    pub(crate) requests: u64,
     /// Those that it did not answer.
-    pub failed: u64,
+    pub(crate) failed: u64,
     /// Instances made.
-    pub instances: u64,
+    pub(crate) instances: u64,
     /// Instances that ended in a trap.
-    pub traps: u64,
+    pub(crate) traps: u64,
     /// Calls of the key-value store, by function.
-    pub key_value: BTreeMap<&'static str, u64>,
+    pub(crate) key_value: BTreeMap<&'static str, u64>,
     /// Variables read.
-    pub variables: u64,
+    pub(crate) variables: u64,
     /// Requests sent, by method.
-    pub outbound: BTreeMap<String, u64>,
+    pub(crate) outbound: BTreeMap<String, u64>,
     /// Requests to hosts that are not allowed.
-    pub refused: u64,
+    pub(crate) refused: u64,
     /// Bytes of the largest linear memory that an instance had.
-    pub memory: usize,
+    pub(crate) memory: usize,
 }
 
 /// Counters that several threads count on.

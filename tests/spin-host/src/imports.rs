@@ -1,5 +1,6 @@
 //! `spin:key-value@3.0.0` and `spin:variables@3.0.0`, for components.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use wasmtime::component::Accessor;
@@ -29,6 +30,7 @@ mod generated {
 const LARGEST_VALUE: usize = 128 * 1024 * 1024;
 
 /// An open store; there is but one.
+#[expect(unreachable_pub, reason = "the generated code re-exports it")]
 pub struct OpenStore;
 
 /// Gives the imports to components.
@@ -142,7 +144,7 @@ impl<T: Send> variables::HostWithStore<T> for Imports {
 fn called<T: Send>(
     accessor: &Accessor<T, Imports>,
     function: &'static str,
-) -> Result<std::sync::Arc<Shared>, Error> {
+) -> Result<Arc<Shared>, Error> {
     let shared = accessor.with(|mut access| access.get().shared.clone());
     shared
         .counters

@@ -16,3 +16,4 @@ mod values;
 pub use control::control;
 pub use server::Server;
 pub use settings::Settings;
+pub use settings::SettingsError;

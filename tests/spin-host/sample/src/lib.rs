@@ -40,7 +40,7 @@ async fn handle(request: Request) -> Result<types::Response, ErrorCode> {
         "variable" => variable(rest).await,
         "value" => value(request, rest).await,
         "later" => later(rest),
-        "stream" => stream(request.method(), rest),
+        "stream" => stream(&request, rest),
         "broken" => broken(rest),
         "outbound" => outbound(request, rest).await,
         "joined" => joined(rest).await,
@@ -97,14 +97,18 @@ fn later(key: &str) -> Result<types::Response, ErrorCode> {
     StatusCode::ACCEPTED.into_response()
 }
 
-/// A body made here. Content-Length is the handler's to set; the host checks the body against it.
-fn stream(method: &Method, length: &str) -> Result<types::Response, ErrorCode> {
+/// A body made here. Content-Length is the handler's to set; the host checks the body against it, but not
+/// where HTTP has no body: on HEAD and with 304 the length is that of the body that there is not.
+fn stream(request: &Request, length: &str) -> Result<types::Response, ErrorCode> {
     let Ok(length) = length.parse() else {
         return StatusCode::BAD_REQUEST.into_response();
     };
     let response = http::Response::builder().header(header::CONTENT_LENGTH, length);
-    if method == Method::HEAD {
-        // The host does not hold an empty body against a Content-Length on HEAD and 304.
+    if request.headers().contains_key(header::IF_NONE_MATCH) {
+        let response = response.status(StatusCode::NOT_MODIFIED);
+        return built(response.body(Empty::<Bytes>::new()))?.into_response();
+    }
+    if request.method() == Method::HEAD {
         return built(response.body(Empty::<Bytes>::new()))?.into_response();
     }
     built(response.body(streams::made(length)))?.into_response()

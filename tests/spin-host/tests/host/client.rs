@@ -45,12 +45,26 @@ impl Connection {
     }
 
     pub(crate) fn send_head(&mut self, method: &str, path: &str, length: Option<usize>) {
-        let framing = match length {
-            Some(length) => format!("Content-Length: {length}"),
-            None => "Transfer-Encoding: chunked".to_owned(),
+        self.send_head_with(method, path, length, "");
+    }
+
+    /// A request's head with a further header, if that is not empty.
+    pub(crate) fn send_head_with(
+        &mut self,
+        method: &str,
+        path: &str,
+        length: Option<usize>,
+        further: &str,
+    ) {
+        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: phones.example\r\n");
+        head += &match length {
+            Some(length) => format!("Content-Length: {length}\r\n"),
+            None => "Transfer-Encoding: chunked\r\n".to_owned(),
         };
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: phones.example\r\n{framing}\r\n\r\n");
-        self.send(head.as_bytes());
+        if !further.is_empty() {
+            head += &format!("{further}\r\n");
+        }
+        self.send(format!("{head}\r\n").as_bytes());
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {

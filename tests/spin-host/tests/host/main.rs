@@ -1,5 +1,10 @@
 //! The host and the sample: every thing that a component may count on, over real connections.
 #![forbid(unsafe_code)]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "what a test cannot do without is a failure of the test"
+)]
 
 mod client;
 mod origin;
@@ -116,7 +121,10 @@ fn a_body_streams_out_and_others_are_answered_meanwhile() {
         .request("HEAD", &format!("/stream/{MANY}"), Some(b""))
         .head;
     assert_eq!(head.header("content-length"), Some("60000000"));
-    assert_eq!(download.request("GET", "/seen", Some(b"")).text(), "52");
+    let path = format!("/stream/{MANY}");
+    download.send_head_with("GET", &path, Some(0), "If-None-Match: \"v1\"");
+    assert_eq!(download.head().status, 304);
+    assert_eq!(download.request("GET", "/seen", Some(b"")).text(), "53");
     assert_eq!(host.counts()["instances"], 1);
 }
 
@@ -220,6 +228,19 @@ fn a_panic_spoils_one_request() {
     assert_eq!(counts["traps"], 1);
     assert_eq!(counts["failed"], 1);
     assert_eq!(counts["instances"], 2);
+}
+
+/// Whoever writes a component must know: it is not the request that ends in a panic, it is the instance.
+#[test]
+fn a_panic_breaks_off_what_the_instance_is_sending() {
+    let origin = Origin::start();
+    let host = Running::start(origin.address);
+    let mut download = Connection::open(host.address);
+    download.send_head("GET", &format!("/stream/{MANY}"), Some(0));
+    let head = download.head();
+    assert_eq!(host.get("/panic").head.status, 500);
+    let (_, whole) = download.body(&head);
+    assert!(!whole);
 }
 
 /// Else half of a firmware image would be taken for the whole.
