@@ -22,7 +22,9 @@ fn main() -> ExitCode {
 
 fn run() -> wasmtime::Result<()> {
     let settings = Settings::from_arguments(std::env::args().skip(1))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    // Spin has a thread a core. On one thread it is certain which instance gets a request, and tests may count: an
+    // instance's turn is over before the next request is looked at.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let done = runtime.block_on(async {

@@ -40,6 +40,37 @@ fn an_instance_answers_128_requests() {
 }
 
 #[test]
+fn an_instance_answers_16_requests_at_once() {
+    let origin = Origin::start();
+    let mut host = Running::start(origin.address);
+    // One after the other: an instance takes a further request when all that it has are waiting. Of requests that come
+    // together each gets an instance of its own.
+    let mut waiting: Vec<_> = (0..17)
+        .map(|_| {
+            let mut connection = Connection::open(host.address);
+            connection.send_head("GET", "/outbound/held/1", Some(0));
+            origin.next();
+            connection
+        })
+        .collect();
+    assert_eq!(host.counts()["instances"], 2);
+    origin.release();
+    for connection in &mut waiting {
+        assert_eq!(connection.head().status, 200);
+    }
+}
+
+#[test]
+fn an_idle_instance_ends() {
+    let origin = Origin::start();
+    let settings = json!({ "idle_milliseconds": 0 });
+    let host = Running::start_with(origin.address, settings);
+    for _ in 0..3 {
+        assert_eq!(host.get("/seen").text(), "1");
+    }
+}
+
+#[test]
 fn variables_and_the_host_are_read() {
     let origin = Origin::start();
     let mut host = Running::start(origin.address);
@@ -95,6 +126,40 @@ fn what_is_spawned_is_done_after_the_response() {
     assert_eq!(host.get("/later/key").head.status, 202);
     let done = (0..1000).any(|_| host.get("/value/key").body == b"later");
     assert!(done);
+}
+
+#[test]
+fn bodies_on_their_way_do_not_count_as_requests() {
+    let origin = Origin::start();
+    let mut host = Running::start(origin.address);
+    let downloads: Vec<_> = (0..40)
+        .map(|_| {
+            let mut download = Connection::open(host.address);
+            download.send_head("GET", &format!("/stream/{MANY}"), Some(0));
+            assert_eq!(download.head().status, 200);
+            download
+        })
+        .collect();
+    assert_eq!(host.get("/seen").text(), "41");
+    let counts = host.counts();
+    assert_eq!(counts["instances"], 1);
+    assert!(counts["memory"].as_u64().unwrap() < FLAT_GUEST);
+    drop(downloads);
+}
+
+/// Else phones that go away would leave connections to the store behind.
+#[test]
+fn a_client_that_goes_away_ends_the_request_that_was_sent_for_it() {
+    let origin = Origin::start();
+    let host = Running::start(origin.address);
+    for way in ["outbound", "handed"] {
+        let mut download = Connection::open(host.address);
+        download.send_head("GET", &format!("/{way}/object/{MANY}"), Some(0));
+        assert_eq!(download.head().status, 200);
+        drop(download);
+        assert!(!origin.next_was_taken(), "{way}");
+    }
+    assert_eq!(host.get("/seen").text(), "3");
 }
 
 #[test]
@@ -208,7 +273,10 @@ fn an_upload_that_breaks_off_breaks_off_at_the_server_too() {
 #[test]
 fn a_host_that_is_not_allowed_gets_no_request() {
     let origin = Origin::start();
-    let mut host = Running::start_allowing(origin.address, "https://s3.example");
+    let mut host = Running::start_with(
+        origin.address,
+        json!({ "allowed_outbound_hosts": ["https://s3.example"] }),
+    );
     assert_eq!(host.get("/outbound/object/1").head.status, 500);
     assert!(origin.is_unasked());
     let counts = host.counts();

@@ -7,16 +7,29 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::Condvar;
+use std::sync::Mutex;
 use std::sync::mpsc;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::Duration;
 
-/// `/object/N` is N bytes, `/cut/N` is half of them and the connection's end; a PUT is read.
+/// `/object/N` is N bytes, `/cut/N` is half of them and the connection's end, `/held/N` waits until it is
+/// released; a PUT is read.
 pub(crate) struct Origin {
     pub(crate) address: SocketAddr,
     received: Receiver<Received>,
+    sent: Receiver<bool>,
+    gate: Arc<Gate>,
+}
+
+/// What held responses wait at.
+#[derive(Default)]
+struct Gate {
+    open: Mutex<bool>,
+    opened: Condvar,
 }
 
 /// A request.
@@ -32,19 +45,42 @@ impl Origin {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let (sender, received) = mpsc::channel();
+        let (receiving, received) = mpsc::channel();
+        let (sending, sent) = mpsc::channel();
+        let gate = Arc::<Gate>::default();
+        let entrance = gate.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let sender = sender.clone();
-                thread::spawn(move || answer(stream, &sender));
+                let (receiving, sending) = (receiving.clone(), sending.clone());
+                let entrance = entrance.clone();
+                thread::spawn(move || {
+                    let answered = answer(stream, &receiving, &entrance);
+                    sending.send(answered.is_some())
+                });
             }
         });
-        Self { address, received }
+        Self {
+            address,
+            received,
+            sent,
+            gate,
+        }
+    }
+
+    /// Lets held responses go.
+    pub(crate) fn release(&self) {
+        *self.gate.open.lock().unwrap() = true;
+        self.gate.opened.notify_all();
     }
 
     /// The next request, once its body is over.
     pub(crate) fn next(&self) -> Received {
         self.received.recv_timeout(Duration::from_secs(60)).unwrap()
+    }
+
+    /// Whether the next response, once it is over, was taken to its end.
+    pub(crate) fn next_was_taken(&self) -> bool {
+        self.sent.recv_timeout(Duration::from_secs(60)).unwrap()
     }
 
     /// Whether there was no further request.
@@ -63,7 +99,7 @@ pub(crate) fn object(length: usize) -> Vec<u8> {
     (0..length).map(byte).collect()
 }
 
-fn answer(stream: TcpStream, sender: &Sender<Received>) -> Option<()> {
+fn answer(stream: TcpStream, sender: &Sender<Received>, gate: &Gate) -> Option<()> {
     let mut stream = BufReader::new(stream);
     let mut head: Vec<String> = (&mut stream)
         .lines()
@@ -88,6 +124,10 @@ fn answer(stream: TcpStream, sender: &Sender<Received>) -> Option<()> {
         .ok()?;
     let path = request.split(' ').nth(1)?.trim_start_matches('/');
     let (kind, length) = path.split_once('/')?;
+    if kind == "held" {
+        let open = gate.open.lock().unwrap();
+        drop(gate.opened.wait_while(open, |open| !*open).unwrap());
+    }
     respond(stream.get_mut(), kind, length.parse().ok()?)
 }
 

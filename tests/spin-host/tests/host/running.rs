@@ -32,27 +32,25 @@ pub(crate) struct Running {
 impl Running {
     /// Starts a host whose component may send requests to `origin`.
     pub(crate) fn start(origin: SocketAddr) -> Self {
-        Self::start_in(
-            tempfile::tempdir().unwrap(),
-            origin,
-            &format!("http://{origin}"),
-        )
+        Self::start_with(origin, json!({}))
     }
 
-    /// Starts a host whose component may send requests to `allowed` and sends them to `origin`.
-    pub(crate) fn start_allowing(origin: SocketAddr, allowed: &str) -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), origin, allowed)
+    /// Starts a host with settings of a test's own.
+    pub(crate) fn start_with(origin: SocketAddr, settings: Value) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), origin, settings)
     }
 
-    fn start_in(folder: TempDir, origin: SocketAddr, allowed: &str) -> Self {
-        let settings = json!({
+    fn start_in(folder: TempDir, origin: SocketAddr, further: Value) -> Self {
+        let mut settings = json!({
             "component": sample(),
             "key_value": folder.path().join("values"),
             "variables": { "origin": format!("http://{origin}"), "greeting": "hello" },
-            "allowed_outbound_hosts": [allowed],
+            "allowed_outbound_hosts": [format!("http://{origin}")],
             // Tests that count must not depend on how fast they are.
             "idle_milliseconds": 600_000,
         });
+        let further = further.as_object().unwrap().clone();
+        settings.as_object_mut().unwrap().extend(further);
         let file = folder.path().join("settings.json");
         std::fs::write(&file, settings.to_string()).unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_spin-host"))
@@ -80,7 +78,7 @@ impl Running {
             process, folder, ..
         } = self;
         drop(process);
-        Self::start_in(folder, origin, "*://*:*")
+        Self::start_in(folder, origin, json!({}))
     }
 
     /// A command on the control channel.
