@@ -42,6 +42,7 @@ async fn handle(request: Request) -> Result<types::Response, ErrorCode> {
         "later" => later(rest),
         "stream" => stream(&request, rest),
         "broken" => broken(rest),
+        "forbidden" => forbidden(),
         "outbound" => outbound(request, rest).await,
         "joined" => joined(rest).await,
         "handed" => handed(rest).await,
@@ -120,6 +121,12 @@ fn broken(length: &str) -> Result<types::Response, ErrorCode> {
         return StatusCode::BAD_REQUEST.into_response();
     };
     http::Response::new(streams::broken(length)).into_response()
+}
+
+/// A response with a header that is the host's to set; no response comes of it.
+fn forbidden() -> Result<types::Response, ErrorCode> {
+    let response = http::Response::builder().header(header::CONNECTION, "keep-alive");
+    built(response.body(Empty::<Bytes>::new()))?.into_response()
 }
 
 /// A request to the server that the variable names, and its response, both streamed.

@@ -77,6 +77,9 @@ fn variables_and_the_host_are_read() {
     assert_eq!(host.get("/variable/greeting").text(), "hello");
     assert_eq!(host.get("/variable/none").head.status, 404);
     assert_eq!(host.get("/host").text(), "Some(phones.example)");
+    let mut connection = Connection::open(host.address);
+    connection.send(b"GET /host HTTP/1.1\r\n\r\n");
+    assert_eq!(connection.head().status, 500);
     assert_eq!(host.counts()["variables"], 2);
 }
 
@@ -212,6 +215,16 @@ fn an_object_passes_through_with_the_headers_that_are_allowed() {
     }
     assert_flat(&mut host, before);
     assert_eq!(host.counts()["outbound"], json!({ "GET": 2 }));
+}
+
+#[test]
+fn headers_are_the_components_to_set_but_for_the_connections() {
+    let origin = Origin::start();
+    let host = Running::start(origin.address);
+    assert_eq!(host.get("/forbidden").head.status, 500);
+    let answer = host.get("/seen");
+    assert_eq!(answer.head.header("content-length"), None);
+    assert_eq!(answer.head.header("transfer-encoding"), Some("chunked"));
 }
 
 #[test]
