@@ -16,6 +16,8 @@ pub(crate) struct Counts {
     pub(crate) failed: u64,
     /// Instances made.
     pub(crate) instances: u64,
+    /// Instances that ended, for whatever reason.
+    pub(crate) ended: u64,
     /// Instances that ended in a trap.
     pub(crate) traps: u64,
     /// Calls of the key-value store, by function.

@@ -240,6 +240,7 @@ impl WorkerState for Reuse {
     }
 
     fn drop(&self, _: Store<State>, result: Result<(), wasmtime::Error>) {
+        self.shared.counters.count(|counts| counts.ended += 1);
         if let Err(error) = result {
             self.shared.counters.count(|counts| counts.traps += 1);
             eprintln!("spin-host: an instance ended: {error:?}");

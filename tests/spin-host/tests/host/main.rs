@@ -64,10 +64,12 @@ fn an_instance_answers_16_requests_at_once() {
 fn an_idle_instance_ends() {
     let origin = Origin::start();
     let settings = json!({ "idle_milliseconds": 0 });
-    let host = Running::start_with(origin.address, settings);
-    for _ in 0..3 {
-        assert_eq!(host.get("/seen").text(), "1");
-    }
+    let mut host = Running::start_with(origin.address, settings);
+    assert_eq!(host.get("/seen").text(), "1");
+    let ended = (0..100_000).any(|_| host.counts()["ended"] == 1);
+    assert!(ended);
+    assert_eq!(host.get("/seen").text(), "1");
+    assert_eq!(host.counts()["traps"], 0);
 }
 
 #[test]
