@@ -5,8 +5,10 @@ use std::process::Command;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use crate::node;
 use crate::wasm_targets;
 use crate::wasm_targets::TARGETS;
+use crate::worker;
 
 /// One part: its name and what runs it.
 type Part = (&'static str, fn() -> Result<(), String>);
@@ -16,6 +18,7 @@ const PARTS: &[Part] = &[
     ("clippy", clippy),
     ("native", native),
     ("wasm", wasm),
+    ("worker", worker_suite),
     ("doc", doc),
     ("bench", bench_short),
     ("fuzz", fuzz_short),
@@ -105,6 +108,16 @@ fn wasm() -> Result<(), String> {
         cargo(&["build", "--lib", "--locked", "--target", target])?;
     }
     Ok(())
+}
+
+/// The bundle, what Wrangler makes of it, and the tests that run it in workerd.
+fn worker_suite() -> Result<(), String> {
+    worker::build()?;
+    run(Command::new(node::tool("wrangler"))
+        .args(["deploy", "--dry-run", "--outdir", "build/wrangler"])
+        .env("CI", "1")
+        .env("WRANGLER_SEND_METRICS", "false"))?;
+    cargo(&["test", "--test", "worker", "--locked"])
 }
 
 fn doc() -> Result<(), String> {
