@@ -197,6 +197,18 @@ impl Comparison<'_> {
             let [ours, theirs] = [OURS, THEIRS].map(|name| self.ask(server, name, request));
             let line = request.lines().next().unwrap();
             assert_eq!(ours.status, theirs.status, "{line}");
+            // Line by line, so that a difference can be seen.
+            let lines = |answer: &Answer| {
+                answer
+                    .body
+                    .split(|byte| *byte == b'\n')
+                    .map(String::from_utf8_lossy)
+                    .map(String::from)
+                    .collect::<Vec<_>>()
+            };
+            for (ours, theirs) in lines(&ours).iter().zip(&lines(&theirs)) {
+                assert_eq!(ours, theirs, "{line}");
+            }
             for name in COMPARED {
                 assert_eq!(ours.header(name), theirs.header(name), "{line}: {name}");
             }
