@@ -28,15 +28,14 @@ impl Answer {
         let found = headers.find(|(name, _)| name == wanted);
         found.map_or("", |(_, value)| value)
     }
-}
 
-/// How long a connection goes on.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Until {
-    /// For so many requests.
-    Requests(u32),
-    /// Until so much time is over; a request under way is waited for.
-    Time(Duration),
+    /// The body as text.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let lines = self.body.split(|byte| *byte == b'\n');
+        lines
+            .map(|line| String::from_utf8_lossy(line).into_owned())
+            .collect()
+    }
 }
 
 /// What is asked of a server, on each connection again and again.
@@ -88,8 +87,9 @@ impl Loaded {
     }
 }
 
-/// Loads a server over so many connections. Connecting is not counted.
-pub(crate) fn load(runtime: &Runtime, load: &Load, connections: u32, until: Until) -> Loaded {
+/// Loads a server over so many connections for so long: each asks once at least, and what is under way
+/// at the end is waited for. Connecting is not counted.
+pub(crate) fn load(runtime: &Runtime, load: &Load, connections: u32, time: Duration) -> Loaded {
     runtime.block_on(async {
         let mut open = Vec::new();
         for _ in 0..connections {
@@ -98,7 +98,7 @@ pub(crate) fn load(runtime: &Runtime, load: &Load, connections: u32, until: Unti
         let start = Instant::now();
         let tasks: Vec<_> = open
             .into_iter()
-            .map(|connection| tokio::spawn(go_on(connection, load.clone(), start, until)))
+            .map(|connection| tokio::spawn(go_on(connection, load.clone(), start, time)))
             .collect();
         let mut requests = 0;
         for task in tasks {
@@ -111,12 +111,9 @@ pub(crate) fn load(runtime: &Runtime, load: &Load, connections: u32, until: Unti
     })
 }
 
-async fn go_on(mut connection: Connection, load: Load, start: Instant, until: Until) -> u32 {
+async fn go_on(mut connection: Connection, load: Load, start: Instant, time: Duration) -> u32 {
     let mut requests = 0;
-    while match until {
-        Until::Requests(most) => requests < most,
-        Until::Time(time) => requests == 0 || start.elapsed() < time,
-    } {
+    while requests == 0 || start.elapsed() < time {
         let answer = connection.exchange(&load.request, None).await.unwrap();
         assert_eq!(answer.status, load.status, "{}", load.request);
         requests += 1;

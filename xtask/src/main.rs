@@ -1,6 +1,7 @@
 //! Builds, tests and measures Handset: `cargo xtask test [PART]`, `bench`, `soak`, `wasm-targets`.
 #![forbid(unsafe_code)]
 
+mod node;
 mod parts;
 mod wasm_targets;
 
@@ -9,6 +10,8 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask test [PART]      every test there is, or one part of them
        cargo xtask bench [NAME]     the benchmarks, or one of them
+       cargo xtask bench worker [--quick | --control]
+                                    the Worker beside one written in JavaScript
        cargo xtask soak [SECONDS]   long fuzzing: each target for 300 seconds, or as given
        cargo xtask wasm-targets     makes the wasm targets usable with this toolchain";
 
@@ -19,6 +22,7 @@ fn main() -> ExitCode {
         ["test"] => parts::test(None),
         ["test", part] => parts::test(Some(part)),
         ["bench"] => success(parts::bench(None)),
+        ["bench", "worker", options @ ..] => success(parts::bench_worker(options)),
         ["bench", name] => success(parts::bench(Some(name))),
         ["soak"] => success(parts::soak("300")),
         ["soak", seconds] => success(parts::soak(seconds)),

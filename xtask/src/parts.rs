@@ -5,6 +5,7 @@ use std::process::Command;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use crate::node;
 use crate::wasm_targets;
 use crate::wasm_targets::TARGETS;
 
@@ -68,6 +69,13 @@ pub(crate) fn bench(name: Option<&str>) -> Result<(), String> {
         .flat_map(|name| ["--bench", name])
         .collect();
     cargo(&[&["bench", "--locked"], &name[..]].concat())
+}
+
+/// The Worker beside one written in JavaScript; the benchmark itself says what the options are.
+pub(crate) fn bench_worker(options: &[&str]) -> Result<(), String> {
+    node::ensure()?;
+    let benchmark = ["bench", "--locked", "--bench", "worker_vs_javascript", "--"];
+    cargo(&[&benchmark[..], options].concat())
 }
 
 /// Every fuzz target for so many seconds.
