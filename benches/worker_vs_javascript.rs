@@ -7,7 +7,8 @@
 //! that they are part of every time that reads from a store, on both sides.
 //!
 //! `--control` runs the JavaScript Worker on both sides: its ratios have to include 1. `--quick` runs one
-//! short round of everything, to see that it works. `--bundle FOLDER` names another bundle.
+//! short round of everything, to see that it works. `--bundle FOLDER` names another bundle, `--rounds N`
+//! how many there are: more of them narrow the intervals on a noisy machine.
 #![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -51,14 +52,18 @@ const VERSION: &str = "5.9.7";
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
-    let named = arguments.iter().skip_while(|it| *it != "--bundle").nth(1);
+    let after = |flag: &str| arguments.iter().skip_while(|it| *it != flag).nth(1);
+    let named = after("--bundle");
     let bundle = named.map_or_else(|| root().join("build/worker"), PathBuf::from);
     let ours = ["index.js", "index_bg.wasm"].map(|name| bundle.join(name));
-    let plan = if has("--quick") || has("--test") {
+    let mut plan = if has("--quick") || has("--test") {
         Plan::QUICK
     } else {
         Plan::FULL
     };
+    if let Some(rounds) = after("--rounds") {
+        plan.rounds = rounds.parse().unwrap();
+    }
     if !root().join("xtask/node/node_modules/miniflare").is_dir() {
         println!("skipped: no node packages: `cargo xtask bench worker` installs them");
     } else if !has("--control") && !ours.iter().all(|module| module.is_file()) {
@@ -90,7 +95,7 @@ impl Plan {
         round: Duration::from_millis(400),
         image_bytes: 60_000_000,
         starts: 11,
-        memories: 5,
+        memories: 7,
     };
     const QUICK: Self = Self {
         rounds: 1,
