@@ -2,8 +2,8 @@
 //! request, start and memory, as ratios.
 //!
 //! Needs Node with the packages of `xtask/node`, and the bundle; `cargo xtask bench worker` sees to the
-//! packages. Each line is the median over rounds in which the two take turns, with the sign test's 95 %
-//! interval of the median of the rounds' ratios. miniflare's own KV and R2 run in the same process, so
+//! packages. Each line is the median over rounds in which the two take turns, each in a fresh miniflare,
+//! with the sign test's 95 % interval of the median of the rounds' ratios. miniflare's own KV and R2 run in the same process, so
 //! that they are part of every time that reads from a store, on both sides; what reads from none is the
 //! Workers' own, and what the runtime takes for any request.
 //!
@@ -142,8 +142,8 @@ fn compare(plan: &Plan, work: &Path, ours: &[PathBuf], theirs: &[PathBuf]) {
     let server = Server::start(&comparison.persist, Some(&manifest), &comparison.modules);
     let cases = comparison.cases(&server);
     comparison.check(&server, &cases);
-    comparison.requests(&server, &cases);
     drop(server);
+    comparison.requests(&cases);
     comparison.starts();
     comparison.memory(&cases);
 }
@@ -221,30 +221,37 @@ impl Comparison<'_> {
         );
     }
 
-    fn requests(&self, server: &Server, cases: &[Case]) {
+    fn requests(&self, cases: &[Case]) {
+        let rounds: Vec<_> = (0..self.plan.rounds)
+            .map(|number| self.round(number, cases))
+            .collect();
         println!(
             "{} rounds; microseconds a request; ratios are ours : JavaScript's [95 %]",
-            self.plan.rounds
+            rounds.len()
         );
-        println!(
-            "{:<24}{:<30}{:<24}{:<30}",
-            "requests x connections", "time", "", "CPU time"
-        );
-        for case in cases {
-            for connections in [1, 50] {
-                self.request(server, case, connections);
-            }
+        println!("{:<28}{:<50}CPU time", "requests x connections", "time");
+        for (index, (case, connections)) in loads(cases).enumerate() {
+            let rounds: Vec<_> = rounds.iter().map(|round| &round[index]).collect();
+            let name = format!("{} x {connections}", case.name);
+            let time = row(&rounds, |spent| spent.seconds * 1e6);
+            let cpu = row(&rounds, |spent| spent.cpu_seconds * 1e6);
+            println!("{name:<28}{time:<50}{cpu}");
         }
     }
 
-    fn request(&self, server: &Server, case: &Case, connections: u32) {
-        let measure = |name| self.measure(server, case, name, connections);
-        let _warmed_up = [OURS, THEIRS].map(measure);
-        let rounds = self.in_turn(self.plan.rounds, measure);
-        let name = format!("{} x {connections}", case.name);
-        let time = row(&rounds, |spent| spent.seconds * 1e6);
-        let cpu = row(&rounds, |spent| spent.cpu_seconds * 1e6);
-        println!("{name:<24}{time:<54}{cpu}");
+    /// Every load once, ours and theirs, after as long a time to warm up. Each round has a miniflare of
+    /// its own: what a process has compiled how, and where it lies in memory, stays as it is while the
+    /// process lives, so that rounds of one process would all err to the same side.
+    fn round(&self, number: usize, cases: &[Case]) -> Vec<[Spent; 2]> {
+        let mut workers = self.modules;
+        workers.rotate_left(number % 2);
+        let server = Server::start(&self.persist, None, &workers);
+        let measured = loads(cases).map(|(case, connections)| {
+            let measure = |name| self.measure(&server, case, name, connections);
+            let _warmed_up = in_turn(number, measure);
+            in_turn(number, measure)
+        });
+        measured.collect()
     }
 
     /// What a request takes, over whole requests.
@@ -262,19 +269,6 @@ impl Comparison<'_> {
         }
     }
 
-    /// Measures both in each round, the one that goes first changing from round to round.
-    fn in_turn<T>(&self, rounds: usize, measure: impl Fn(&'static str) -> T) -> Vec<[T; 2]> {
-        let round = |number: usize| {
-            if number.is_multiple_of(2) {
-                [OURS, THEIRS].map(&measure)
-            } else {
-                let [theirs, ours] = [THEIRS, OURS].map(&measure);
-                [ours, theirs]
-            }
-        };
-        (0..rounds).map(round).collect()
-    }
-
     /// Starts a miniflare with one Worker of the two.
     fn alone(&self, name: &str) -> Server {
         let one = self.modules.iter().filter(|(other, _)| *other == name);
@@ -284,7 +278,7 @@ impl Comparison<'_> {
     /// From nothing to the first configuration, and how long that first one takes of it.
     fn starts(&self) {
         let request = load::request("GET", DEVICE, &[]);
-        let rounds = self.in_turn(self.plan.starts, |name| {
+        let rounds = rounds(self.plan.starts, |name| {
             let start = Instant::now();
             let server = self.alone(name);
             let ready = start.elapsed();
@@ -303,7 +297,7 @@ impl Comparison<'_> {
 
     /// Resident memory with one Worker alone: after one request, and after all kinds of load.
     fn memory(&self, cases: &[Case]) {
-        let rounds = self.in_turn(self.plan.memories, |name| {
+        let rounds = rounds(self.plan.memories, |name| {
             let server = self.alone(name);
             let answer = self.ask(&server, name, &cases[0].request);
             assert_eq!(answer.status, 200);
@@ -322,6 +316,27 @@ impl Comparison<'_> {
     }
 }
 
+/// Every case over one connection and over many.
+fn loads(cases: &[Case]) -> impl Iterator<Item = (&Case, u32)> {
+    let connections = [1, 50];
+    let each = move |case| connections.map(|connections| (case, connections));
+    cases.iter().flat_map(each)
+}
+
+/// Measures both, theirs first in every other round.
+fn in_turn<T>(round: usize, measure: impl Fn(&'static str) -> T) -> [T; 2] {
+    if round.is_multiple_of(2) {
+        [OURS, THEIRS].map(measure)
+    } else {
+        let [theirs, ours] = [THEIRS, OURS].map(measure);
+        [ours, theirs]
+    }
+}
+
+fn rounds<T>(count: usize, measure: impl Fn(&'static str) -> T) -> Vec<[T; 2]> {
+    (0..count).map(|round| in_turn(round, &measure)).collect()
+}
+
 /// What both must say alike. The date is the runtime's.
 const COMPARED: &[&str] = &[
     "accept-ranges",
@@ -334,11 +349,12 @@ const COMPARED: &[&str] = &[
 ];
 
 fn report<T>(name: &str, rounds: &[[T; 2]], of: impl Fn(&T) -> f64) {
-    println!("{name:<24}{}", row(rounds, of));
+    let rounds: Vec<_> = rounds.iter().collect();
+    println!("{name:<28}{}", row(&rounds, of));
 }
 
 /// The medians of both and of the rounds' ratios.
-fn row<T>(rounds: &[[T; 2]], of: impl Fn(&T) -> f64) -> String {
+fn row<T>(rounds: &[&[T; 2]], of: impl Fn(&T) -> f64) -> String {
     let [ours, theirs] =
         [0, 1].map(|which| Median::of(rounds.iter().map(|round| of(&round[which]))));
     let ratio = Median::of(rounds.iter().map(|[ours, theirs]| of(ours) / of(theirs)));
