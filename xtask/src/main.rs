@@ -14,6 +14,8 @@ usage: cargo xtask test [PART]      every test there is, or one part of them
        cargo xtask build worker     the Worker's bundle, into build/worker
        cargo xtask dev [DIR]        a local Worker over a fleet directory, fixtures/lync if none is given
        cargo xtask bench [NAME]     the benchmarks, or one of them
+       cargo xtask bench worker [--quick | --control]
+                                    the Worker beside one written in JavaScript
        cargo xtask soak [SECONDS]   long fuzzing: each target for 300 seconds, or as given
        cargo xtask wasm-targets     makes the wasm targets usable with this toolchain";
 
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
         ["dev"] => success(dev::dev(None)),
         ["dev", directory] => success(dev::dev(Some(directory))),
         ["bench"] => success(parts::bench(None)),
+        ["bench", "worker", options @ ..] => success(parts::bench_worker(options)),
         ["bench", name] => success(parts::bench(Some(name))),
         ["soak"] => success(parts::soak("300")),
         ["soak", seconds] => success(parts::soak(seconds)),

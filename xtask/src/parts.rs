@@ -73,6 +73,13 @@ pub(crate) fn bench(name: Option<&str>) -> Result<(), String> {
     cargo(&[&["bench", "--locked"], &name[..]].concat())
 }
 
+/// The Worker beside one written in JavaScript; the benchmark itself says what the options are.
+pub(crate) fn bench_worker(options: &[&str]) -> Result<(), String> {
+    worker::build()?;
+    let benchmark = ["bench", "--locked", "--bench", "worker_vs_javascript", "--"];
+    cargo(&[&benchmark[..], options].concat())
+}
+
 /// Every fuzz target for so many seconds.
 pub(crate) fn soak(seconds: &str) -> Result<(), String> {
     fuzz(seconds)
