@@ -10,6 +10,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 
+/// Much longer than fifty images take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A response, its body included.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
@@ -88,8 +91,13 @@ impl Loaded {
 }
 
 /// Loads a server over so many connections for so long: each asks once at least, and what is under way
-/// at the end is waited for. Connecting is not counted.
-pub(crate) fn load(runtime: &Runtime, load: &Load, connections: u32, time: Duration) -> Loaded {
+/// at the end is waited for. Connecting is not counted. `None` if the server stopped answering.
+pub(crate) fn load(
+    runtime: &Runtime,
+    load: &Load,
+    connections: u32,
+    time: Duration,
+) -> Option<Loaded> {
     runtime.block_on(async {
         let mut open = Vec::new();
         for _ in 0..connections {
@@ -100,14 +108,15 @@ pub(crate) fn load(runtime: &Runtime, load: &Load, connections: u32, time: Durat
             .into_iter()
             .map(|connection| tokio::spawn(go_on(connection, load.clone(), start, time)))
             .collect();
-        let mut requests = 0;
-        for task in tasks {
-            requests += task.await.unwrap();
-        }
-        Loaded {
-            requests,
-            time: start.elapsed(),
-        }
+        let all = async {
+            let mut requests = 0;
+            for task in tasks {
+                requests += task.await.unwrap();
+            }
+            let time = start.elapsed();
+            Loaded { requests, time }
+        };
+        tokio::time::timeout(PATIENCE, all).await.ok()
     })
 }
 

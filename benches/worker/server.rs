@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
+use std::time::Duration;
 
 /// A running miniflare. Dropped, it ends.
 #[derive(Debug)]
@@ -83,8 +84,17 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It ends when its input does, and takes workerd with it.
+        // It ends when its input does, and takes workerd with it; but it waits for one that hangs.
         drop(self.child.stdin.take());
+        for _ in 0..100 {
+            if let Ok(Some(_)) = self.child.try_wait() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let workerd = self.workerd.to_string();
+        let _ = Command::new("kill").args(["-9", &workerd]).status();
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
