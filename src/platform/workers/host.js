@@ -60,10 +60,10 @@ export const randomNumber = () => crypto.randomUUID();
 
 // `lines` are headers; `body` is bytes, a stream or nothing.
 export const respond = (status, lines, body) => {
-  const headers = new Headers();
+  const headers = {};
   for (const line of lines.split("\n")) {
     const colon = line.indexOf(":");
-    if (colon > 0) headers.set(line.slice(0, colon), line.slice(colon + 1));
+    if (colon > 0) headers[line.slice(0, colon)] = line.slice(colon + 1);
   }
   return new Response(body, { headers, status });
 };
