@@ -114,16 +114,16 @@ fn an_upload_is_two_puts_and_two_gets() {
     assert_eq!(local.counts(), counted(&[("R2.get", 2), ("R2.put", 2)]));
 }
 
-/// One put a boot, after the response.
+/// One statement a boot, after the response.
 #[test]
-fn the_last_contact_is_one_put() {
+fn the_last_contact_is_one_statement() {
     let local = Local::of_fixture("office");
     client::ask(local.address(), "GET", "/hq/0004f2000500.cfg", "");
     let calls = wait_for_contact(&local);
-    let kv = [("KV.get", 3), ("R2.get", 1), ("R2.put", 1)];
+    let kv = [("D1.prepare", 1), ("KV.get", 3), ("R2.get", 1)];
     assert_eq!(calls, counted(&kv), "in a fresh isolate");
     client::ask(local.address(), "GET", "/hq/0004f2000500.cfg", "");
-    let warm = [("R2.get", 1), ("R2.put", 1)];
+    let warm = [("D1.prepare", 1), ("R2.get", 1)];
     assert_eq!(wait_for_contact(&local), counted(&warm), "in a warm one");
 }
 
@@ -285,7 +285,7 @@ fn wait_for_contact(local: &Local) -> BTreeMap<String, u64> {
         for (call, count) in local.counts() {
             *all.entry(call).or_default() += count;
         }
-        if all.contains_key("R2.put") {
+        if all.contains_key("D1.prepare") {
             return all;
         }
     }

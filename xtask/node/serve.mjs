@@ -42,12 +42,13 @@ const workers = settings.listen.map((listen, index) => ({
   name: `handset-${index}`,
   ...(settings.failures && { ratelimits: { FAILURES: { namespace_id: "5060", simple: { limit: settings.failures, period: 60 } } } }),
   r2Buckets: { OBJECTS: "objects" },
+  d1Databases: { CONTACTS: "contacts" },
   unsafeDirectSockets: [listen],
 }));
 
 const miniflare = new Miniflare({
   cf: false,
-  ...(settings.persist && { kvPersist: join(settings.persist, "kv"), r2Persist: join(settings.persist, "r2") }),
+  ...(settings.persist && { kvPersist: join(settings.persist, "kv"), r2Persist: join(settings.persist, "r2"), d1Persist: join(settings.persist, "d1") }),
   workers,
 });
 
@@ -76,6 +77,15 @@ async function write({ objects, values }, entry) {
   else await objects.put(entry.key, entry.record);
 }
 
+// What `wrangler d1 migrations apply` does, once.
+async function migrate() {
+  const contacts = await miniflare.getD1Database("CONTACTS", "handset-0");
+  const { results } = await contacts.prepare("SELECT name FROM sqlite_master WHERE name = 'contacts'").all();
+  if (results.length > 0) return;
+  const statement = text(join(here, "../../deploy/d1/0001_contacts.sql")).replace(/^--.*$/gm, "");
+  await contacts.exec(statement.trim().replaceAll("\n", " "));
+}
+
 async function fill() {
   const to = await stores();
   const last = entries.filter((entry) => entry.place === "values");
@@ -88,7 +98,9 @@ async function fill() {
 
 async function reset() {
   const { objects } = await stores();
-  for (const prefix of ["contacts/", "device/", "uploads/"]) {
+  const contacts = await miniflare.getD1Database("CONTACTS", "handset-0");
+  await contacts.exec("DELETE FROM contacts");
+  for (const prefix of ["device/", "uploads/"]) {
     const { objects: found } = await objects.list({ prefix });
     await Promise.all(found.map(({ key }) => objects.delete(key)));
   }
@@ -97,6 +109,7 @@ async function reset() {
 
 const commands = { fill, reset };
 
+await migrate();
 await fill();
 const addresses = await Promise.all(workers.map(({ name }) => miniflare.unsafeGetDirectURL(name)));
 console.log(JSON.stringify({ addresses: addresses.map((address) => address.host) }));
