@@ -15,6 +15,8 @@ mod case;
 #[path = "../support/client.rs"]
 #[expect(dead_code, reason = "the client does more than this suite needs")]
 mod client;
+#[path = "../support/hostile.rs"]
+mod hostile;
 mod local;
 #[path = "../golden/replay.rs"]
 mod replay;
@@ -239,6 +241,30 @@ fn strangers_are_limited_and_phones_are_not() {
     local.counts();
     assert_eq!(ask("/wp-login.php").status, 429);
     assert_eq!(local.counts(), counted(&[]), "a stranger costs no read");
+}
+
+/// The runtime itself refuses much of it, and cleans addresses; what it lets through is no more than a
+/// miss, and is answered without an error of ours.
+#[test]
+fn hostile_requests_get_nothing_and_break_nothing() {
+    let local = Local::of_fixture("lync");
+    let mut wrong = String::new();
+    for (natively, line, request) in hostile::requests() {
+        let received = client::send(local.address(), &request);
+        let status = received.get(9..12).map(String::from_utf8_lossy);
+        // Nothing at all is the runtime's answer to what it takes for no HTTP.
+        let status = status.as_deref().unwrap_or("closed");
+        // A path that climbs and comes back is clean when it arrives.
+        let found = status == "200" && (natively == "200" || line.contains("/../"));
+        // 501 is the runtime's word for a method that it does not know; CONNECT never arrives.
+        let refused = status.starts_with('4') || status == "501" || line.starts_with("CONNECT ");
+        if !found && !refused && status != "closed" {
+            wrong.push_str(&format!("{status} {line}\n"));
+        }
+    }
+    assert_eq!(wrong, "", "rows with another status");
+    let answer = client::ask(local.address(), "GET", "/lync/shared.cfg", "");
+    assert_eq!(answer.status, 200);
 }
 
 #[test]
