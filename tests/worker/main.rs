@@ -248,10 +248,13 @@ fn strangers_are_limited_and_phones_are_not() {
 fn hostile_requests_get_nothing_and_break_nothing() {
     let local = Local::of_fixture("lync");
     let mut wrong = String::new();
-    let path = |line: &str| line.split(' ').nth(1).is_some_and(|it| it.starts_with('/'));
+    // Whatever is no HTTP/1.1 or asks for no path is for the edge to answer.
+    let arrives = |line: &str| {
+        let parts: Vec<_> = line.split(' ').collect();
+        matches!(parts.as_slice(), [_, path, "HTTP/1.1"] if path.starts_with('/'))
+    };
     let rows = hostile::requests().into_iter();
-    // Whatever asks for no path is for the edge to answer.
-    for (natively, line, request) in rows.filter(|(_, line, _)| path(line)) {
+    for (natively, line, request) in rows.filter(|(_, line, _)| arrives(line)) {
         let received = client::send(local.address(), &request);
         let status = received.get(9..12).map(String::from_utf8_lossy);
         // Nothing at all is the runtime's answer to what it takes for no HTTP.
