@@ -9,9 +9,9 @@
 //   records   JSON file of entries: { "place", "key", "record" | "file" }
 //   commands  whether lines of the input are commands; if not, it runs until it is interrupted
 //
-// Prints a line of JSON, { "addresses": [] }, once it is up. Each command is answered by a line: "fill"
-// brings the records back to what they were published as, "reset" also removes what phones wrote. The end
-// of the input is the end.
+// Says where it listens once it is up; to a program that sends commands in JSON, { "addresses": [] }. Each
+// command is answered by a line: "fill" brings the records back to what they were published as, "reset" also
+// removes what phones wrote. The end of the input is the end.
 
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -112,7 +112,8 @@ const commands = { fill, reset };
 await migrate();
 await fill();
 const addresses = await Promise.all(workers.map(({ name }) => miniflare.unsafeGetDirectURL(name)));
-console.log(JSON.stringify({ addresses: addresses.map((address) => address.host) }));
+if (settings.commands) console.log(JSON.stringify({ addresses: addresses.map((address) => address.host) }));
+else console.log(`listening on ${addresses[0].origin}; Ctrl-C ends it`);
 for await (const command of settings.commands ? createInterface({ input: process.stdin }) : []) {
   await commands[command]();
   console.log(JSON.stringify({ done: command }));
