@@ -14,7 +14,10 @@ use minijinja::ErrorKind;
 use minijinja::Output;
 use minijinja::State;
 use minijinja::UndefinedBehavior;
+use minijinja::filters;
+use minijinja::functions;
 use minijinja::syntax::SyntaxConfig;
+use minijinja::tests;
 
 use crate::map::Map;
 use crate::release::TemplateRecord;
@@ -36,7 +39,7 @@ impl Templates {
             formats.insert(name.clone(), record.format);
         }
         let formats = Arc::new(formats);
-        let mut environment = Environment::new();
+        let mut environment = language();
         #[cfg(feature = "diagnostics")]
         environment.set_debug(true);
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -76,6 +79,69 @@ impl Templates {
         })?;
         finish(name, format, text)
     }
+}
+
+/// Jinja as templates may use it. Filters that mark a value as escaped are not among it, so that no template
+/// can write one unescaped; nor are those that no configuration needs, for they would be most of what a
+/// Worker's bundle has to spare.
+fn language() -> Environment<'static> {
+    let mut language = Environment::empty();
+    language.add_filter("abs", filters::abs);
+    language.add_filter("capitalize", filters::capitalize);
+    language.add_filter("default", filters::default);
+    language.add_filter("first", filters::first);
+    language.add_filter("format", filters::format);
+    language.add_filter("int", filters::int);
+    language.add_filter("items", filters::items);
+    language.add_filter("join", filters::join);
+    language.add_filter("last", filters::last);
+    language.add_filter("length", filters::length);
+    language.add_filter("list", filters::list);
+    language.add_filter("lower", filters::lower);
+    language.add_filter("map", filters::map);
+    language.add_filter("max", filters::max);
+    language.add_filter("min", filters::min);
+    language.add_filter("reject", filters::reject);
+    language.add_filter("rejectattr", filters::rejectattr);
+    language.add_filter("replace", filters::replace);
+    language.add_filter("reverse", filters::reverse);
+    language.add_filter("select", filters::select);
+    language.add_filter("selectattr", filters::selectattr);
+    language.add_filter("sort", filters::sort);
+    language.add_filter("split", filters::split);
+    language.add_filter("string", filters::string);
+    language.add_filter("trim", filters::trim);
+    language.add_filter("unique", filters::unique);
+    language.add_filter("upper", filters::upper);
+    add_tests(&mut language);
+    language.add_function("dict", functions::dict);
+    language.add_function("namespace", functions::namespace);
+    language.add_function("range", functions::range);
+    language
+}
+
+fn add_tests(language: &mut Environment<'_>) {
+    language.add_test("defined", tests::is_defined);
+    language.add_test("divisibleby", tests::is_divisibleby);
+    language.add_test("endingwith", tests::is_endingwith);
+    language.add_test("eq", tests::is_eq);
+    language.add_test("even", tests::is_even);
+    language.add_test("false", tests::is_false);
+    language.add_test("ge", tests::is_ge);
+    language.add_test("gt", tests::is_gt);
+    language.add_test("in", tests::is_in);
+    language.add_test("le", tests::is_le);
+    language.add_test("lt", tests::is_lt);
+    language.add_test("mapping", tests::is_mapping);
+    language.add_test("ne", tests::is_ne);
+    language.add_test("none", tests::is_none);
+    language.add_test("number", tests::is_number);
+    language.add_test("odd", tests::is_odd);
+    language.add_test("sequence", tests::is_sequence);
+    language.add_test("startingwith", tests::is_startingwith);
+    language.add_test("string", tests::is_string);
+    language.add_test("true", tests::is_true);
+    language.add_test("undefined", tests::is_undefined);
 }
 
 /// A template that does not parse, or could not be rendered. The device sees 500.
