@@ -5,6 +5,7 @@
 pub mod boot;
 pub mod device;
 pub mod discovery;
+pub mod encoding;
 #[cfg(not(target_family = "wasm"))]
 pub mod fleet;
 pub mod mac;
@@ -18,6 +19,7 @@ pub mod release;
 pub mod render;
 pub mod respond;
 pub mod route;
+pub mod secret;
 pub mod settings;
 pub mod site;
 pub mod store;
