@@ -8,6 +8,7 @@ pub mod discovery;
 pub mod encoding;
 #[cfg(not(target_family = "wasm"))]
 pub mod fleet;
+pub mod key;
 pub mod mac;
 pub mod map;
 pub mod path;
