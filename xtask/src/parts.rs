@@ -25,7 +25,14 @@ const PARTS: &[Part] = &[
 const FUZZ_MANIFEST: &str = "fuzz/Cargo.toml";
 
 /// The fuzz targets: names of files in `fuzz/fuzz_targets/`.
-const FUZZ_TARGETS: &[&str] = &["master_file", "path", "pattern", "range", "user_agent"];
+const FUZZ_TARGETS: &[&str] = &[
+    "credential",
+    "master_file",
+    "path",
+    "pattern",
+    "range",
+    "user_agent",
+];
 
 /// Runs one part or all of them; a failure does not keep the others from running.
 /// The last line counts the parts.
