@@ -26,19 +26,19 @@ pub use password::StoredPassword;
 
 /// What an Authorization header holds.
 #[derive(Debug)]
-pub enum Credential {
+pub enum Credential<'h> {
     /// A name and a password (RFC 7617).
     Basic(Basic),
     /// A proof of knowing one (RFC 7616).
-    Digest(Digest),
+    Digest(Digest<'h>),
 }
 
-impl Credential {
+impl<'h> Credential<'h> {
     /// The longest header that is read: a Digest with a path of 2,048 bytes fits well within.
     pub const LONGEST: usize = 4096;
 
     /// Reads the value of an Authorization header.
-    pub fn parse(header: &[u8]) -> Result<Self, CredentialError> {
+    pub fn parse(header: &'h [u8]) -> Result<Self, CredentialError> {
         if header.len() > Self::LONGEST {
             return Err(CredentialError::TooLong);
         }
@@ -64,7 +64,7 @@ impl Credential {
     pub fn user(&self) -> &str {
         match self {
             Self::Basic(basic) => &basic.user,
-            Self::Digest(digest) => digest.user(),
+            Self::Digest(digest) => &digest.user,
         }
     }
 }

@@ -5,32 +5,37 @@ const BASE32: [u8; 32] = *b"abcdefghijklmnopqrstuvwxyz234567";
 
 /// Lower-case hexadecimal digits, two a byte.
 pub fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
-    let digits = bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
-    digits.collect()
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        for value in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(u32::from(value), 16).unwrap_or('0'));
+        }
+    }
+    text
 }
 
 /// Reads hexadecimal digits of either case; `None` for any other character, or half a byte.
 pub fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let pairs = text.chunks(2).map(|pair| match pair {
-        [high, low] => u8::try_from(digit(*high)? << 4 | digit(*low)?).ok(),
-        _ => None,
-    });
-    pairs.collect()
+    let mut bytes = Vec::with_capacity(text.len() / 2);
+    for pair in text.chunks(2) {
+        let [high, low] = *pair else {
+            return None;
+        };
+        let value = char::from(high).to_digit(16)? << 4 | char::from(low).to_digit(16)?;
+        bytes.push(u8::try_from(value).ok()?);
+    }
+    Some(bytes)
 }
 
 /// The last `length` base32 digits of a number, the most significant first.
-pub fn base32(mut number: u128, length: usize) -> String {
-    let mut digits = vec![b'a'; length];
-    for digit in digits.iter_mut().rev() {
-        let value = usize::try_from(number & 31).unwrap_or(0);
-        *digit = BASE32.get(value).copied().unwrap_or(b'a');
-        number >>= 5;
+pub fn base32(number: u128, length: u32) -> String {
+    let mut text = String::new();
+    for place in (0..length).rev() {
+        let value = number.checked_shr(5 * place).unwrap_or(0) & 31;
+        let digit = usize::try_from(value).ok().and_then(|it| BASE32.get(it));
+        text.push(char::from(*digit.unwrap_or(&b'a')));
     }
-    digits.into_iter().map(char::from).collect()
+    text
 }
 
 /// The number that base32 digits of either case make; `None` for any other character, or more than 25

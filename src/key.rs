@@ -68,7 +68,7 @@ pub enum Opens {
 const PURPOSE: &[u8] = b"handset path key 1";
 
 /// Digits of the generation and the first three bits of the tag.
-const HEAD: usize = 2;
+const HEAD: u32 = 2;
 
 impl Key {
     /// Digits of a key.
@@ -89,7 +89,7 @@ impl Key {
         if segment.len() != Self::LENGTH {
             return None;
         }
-        let (head, rest) = segment.as_bytes().split_at_checked(HEAD)?;
+        let (head, rest) = segment.as_bytes().split_at_checked(HEAD as usize)?;
         let head = from_base32(head)?;
         Some(Self {
             generation: u8::try_from(head >> 3).ok()?,
@@ -105,7 +105,7 @@ impl Key {
     /// The key as it stands in an address, in lower case.
     pub fn text(&self) -> Secret {
         let head = u128::from(self.generation) << 3 | self.tag >> 125;
-        Secret::new(base32(head, HEAD) + &base32(self.tag, Self::LENGTH - HEAD))
+        Secret::new(base32(head, HEAD) + &base32(self.tag, Self::LENGTH as u32 - HEAD))
     }
 
     /// What the key opens, if it is genuine and its generation among the valid ones (the oldest that is
@@ -119,36 +119,46 @@ impl Key {
         presented: &Holder<'_>,
         valid: RangeInclusive<u8>,
     ) -> Option<Grant> {
-        let mut candidates = Vec::with_capacity(8);
-        for mac in [None, presented.mac] {
-            for relay in [None, presented.relay] {
-                let holder = Holder {
-                    mac,
-                    relay,
-                    ..*presented
+        // Their numbers are sums of these, and 1: 0 is no match.
+        const DEVICE: u8 = 1;
+        const RELAY: u8 = 2;
+        const SECOND: u8 = 4;
+        let own = self.tag.to_be_bytes();
+        let relay = presented.relay.filter(|name| !name.is_empty());
+        let mut found = 0_u8;
+        for kind in [0, DEVICE, RELAY, DEVICE | RELAY] {
+            let holder = Holder {
+                mac: presented.mac.filter(|_| kind & DEVICE != 0),
+                relay: relay.filter(|_| kind & RELAY != 0),
+                ..*presented
+            };
+            let candidates = with_fields(self.generation, &holder, |fields| secrets.tags(fields));
+            for (secret, tag) in candidates {
+                let second = if secret == WhichSecret::Second {
+                    SECOND
+                } else {
+                    0
                 };
-                let opens = mac.map_or(Opens::Site, |_| Opens::Device);
-                with_fields(self.generation, &holder, |fields| {
-                    for (secret, tag) in secrets.tags(fields) {
-                        let grant = Grant {
-                            opens,
-                            relay: relay.is_some(),
-                            generation: self.generation,
-                            secret,
-                        };
-                        candidates.push((truncated(&tag), grant));
-                    }
-                });
+                let same = own.as_slice().ct_eq(tag.split_at(own.len()).0);
+                found.conditional_assign(&(1 + (kind | second)), same);
             }
         }
-        let one = self.tag.to_be_bytes();
-        let mut found = 0_u8;
-        for (number, (tag, _)) in (1..).zip(&candidates) {
-            found.conditional_assign(&number, one.as_slice().ct_eq(&tag.to_be_bytes()));
-        }
-        let place = usize::from(found).checked_sub(1)?;
-        let (_, grant) = candidates.get(place)?;
-        valid.contains(&self.generation).then_some(*grant)
+        let number = found.checked_sub(1)?;
+        let has = |part: u8| number & part != 0;
+        valid.contains(&self.generation).then_some(Grant {
+            opens: if has(DEVICE) && presented.mac.is_some() {
+                Opens::Device
+            } else {
+                Opens::Site
+            },
+            relay: has(RELAY) && relay.is_some(),
+            generation: self.generation,
+            secret: if has(SECOND) {
+                WhichSecret::Second
+            } else {
+                WhichSecret::First
+            },
+        })
     }
 }
 
@@ -254,6 +264,14 @@ mod tests {
             (device, device, Some((Opens::Device, false))),
             (device, relayed, Some((Opens::Device, false))),
             (device, OFFICE, None),
+            (
+                OFFICE,
+                Holder {
+                    relay: Some(""),
+                    ..OFFICE
+                },
+                Some((Opens::Site, false)),
+            ),
             (relayed, relayed, Some((Opens::Device, true))),
             (relayed, device, None),
             (

@@ -45,7 +45,7 @@ pub fn credential(bytes: &[u8]) {
             basic.key();
         }
         Ok(Credential::Digest(digest)) => {
-            assert!(digest.is_user(digest.user()));
+            assert!(digest.is_user(&digest.user));
             let exchange = Exchange {
                 method: "GET",
                 target: &target,

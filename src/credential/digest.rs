@@ -50,21 +50,18 @@ impl Algorithm {
     }
 }
 
-/// A proof of knowing a password, as the header brings it. All is as sent, without quotes.
+/// A proof of knowing a password, as the header brings it.
+///
+/// But for `user`, all is as it stands between the quotes: that is what a client has hashed.
 #[derive(Clone, Debug)]
-pub struct Digest {
-    algorithm: Algorithm,
-    client_nonce: Vec<u8>,
+pub struct Digest<'h> {
+    /// The user, escapes taken away.
+    pub user: String,
+    /// The hash that it was made by.
+    pub algorithm: Algorithm,
     count: u32,
-    count_text: Vec<u8>,
-    nonce: Vec<u8>,
-    quality: Vec<u8>,
-    realm: Vec<u8>,
     response: Secret,
-    uri: Vec<u8>,
-    user: String,
-    /// Without escapes, and as it stood between the quotes: clients write `DOMAIN\user` in either way.
-    user_bytes: [Vec<u8>; 2],
+    values: Values<'h>,
 }
 
 /// What the proof must be about.
@@ -117,75 +114,69 @@ pub enum Fault {
 
 /// The parameters that are looked at. Others are ignored, as RFC 7616 section 3.4 asks.
 const NAMES: [&str; 12] = [
-    "algorithm",
+    "username",
+    "realm",
+    "nonce",
+    "uri",
+    "response",
     "cnonce",
     "nc",
-    "nonce",
-    "opaque",
     "qop",
-    "realm",
-    "response",
-    "uri",
+    "algorithm",
+    "opaque",
     "userhash",
-    "username",
     "username*",
 ];
 
-impl Digest {
+const USER: usize = 0;
+const REALM: usize = 1;
+const NONCE: usize = 2;
+const URI: usize = 3;
+const RESPONSE: usize = 4;
+const CLIENT_NONCE: usize = 5;
+const COUNT: usize = 6;
+const QUALITY: usize = 7;
+const ALGORITHM: usize = 8;
+const HASHED_USER: usize = 10;
+const EXTENDED_USER: usize = 11;
+
+impl<'h> Digest<'h> {
     /// Reads what follows the scheme.
-    pub(super) fn parse(list: &[u8]) -> Result<Self, CredentialError> {
-        let mut parameters = Parameters::parse(list)?;
-        if parameters.take("username*").is_some() {
-            return Err(CredentialError::Unsupported);
-        }
-        let hashed = parameters.take("userhash");
-        if hashed.is_some_and(|it| !it.value.eq_ignore_ascii_case(b"false")) {
-            return Err(CredentialError::Unsupported);
-        }
-        let algorithm = match parameters.take("algorithm") {
-            Some(name) => algorithm(&name.value)?,
-            None => Algorithm::Md5,
+    pub(super) fn parse(list: &'h [u8]) -> Result<Self, CredentialError> {
+        let values = Values::parse(list)?;
+        let is = |place: usize, expected: &[u8]| match values.find(place) {
+            Some(value) => value.eq_ignore_ascii_case(expected),
+            None => true,
         };
-        let quality = parameters.take("qop");
-        if quality
-            .as_ref()
-            .is_some_and(|it| !it.value.eq_ignore_ascii_case(b"auth"))
-        {
+        let algorithm = if is(ALGORITHM, b"MD5") {
+            Algorithm::Md5
+        } else if is(ALGORITHM, b"SHA-256") {
+            Algorithm::Sha256
+        } else {
+            return Err(CredentialError::Unsupported);
+        };
+        let extended = values.find(EXTENDED_USER);
+        if extended.is_some() || !is(HASHED_USER, b"false") || !is(QUALITY, b"auth") {
             return Err(CredentialError::Unsupported);
         }
-        let quality = quality.ok_or(CredentialError::Missing)?.value;
-        let user = parameters.needed("username")?;
-        let count_text = parameters.needed("nc")?.value;
-        let response = from_hex(&parameters.needed("response")?.value);
+        if values.0.iter().take(QUALITY + 1).any(Option::is_none) {
+            return Err(CredentialError::Missing);
+        }
+        let response = from_hex(values.get(RESPONSE));
         let response = response.filter(|it| it.len() == algorithm.length());
         Ok(Self {
+            user: text(&unescaped(values.get(USER))),
             algorithm,
-            client_nonce: parameters.needed("cnonce")?.value,
-            count: count(&count_text).ok_or(CredentialError::Encoding)?,
-            count_text,
-            nonce: parameters.needed("nonce")?.value,
-            quality,
-            realm: parameters.needed("realm")?.value,
+            count: count(values.get(COUNT)).ok_or(CredentialError::Encoding)?,
             response: Secret::new(response.ok_or(CredentialError::Encoding)?),
-            uri: parameters.needed("uri")?.value,
-            user: text(&user.value),
-            user_bytes: [user.value, user.raw],
+            values,
         })
     }
 
-    /// The user, escapes taken away.
-    pub fn user(&self) -> &str {
-        &self.user
-    }
-
-    /// Whether this is the user's name, in either reading of a backslash.
+    /// Whether this is the user's name, in either reading of a backslash: clients write `DOMAIN\user` with
+    /// one of them or two.
     pub fn is_user(&self, name: &str) -> bool {
-        self.user == name || self.user_bytes.iter().any(|user| user == name.as_bytes())
-    }
-
-    /// The hash that it was made by.
-    pub fn algorithm(&self) -> Algorithm {
-        self.algorithm
+        self.user == name || self.values.get(USER) == name.as_bytes()
     }
 
     /// Judges the proof by the passwords that are stored for its user. Any of them will do.
@@ -194,27 +185,27 @@ impl Digest {
         secrets: &DeploymentSecrets,
         exchange: &Exchange<'_>,
         passwords: &[StoredPassword],
-    ) -> Verdict<'_> {
+    ) -> Verdict<'h> {
         let Exchange {
             site,
             now,
             lifetime,
             ..
         } = *exchange;
-        if self.realm != site.as_bytes() {
+        if self.values.get(REALM) != site.as_bytes() {
             return Verdict::Refused(Fault::Realm);
         }
-        if !agrees(&self.uri, exchange.target) {
+        if !agrees(self.values.get(URI), exchange.target) {
             return Verdict::Refused(Fault::Target);
         }
-        let age = Nonce::age(secrets, site, &self.nonce, now, lifetime);
+        let age = Nonce::age(secrets, site, self.values.get(NONCE), now, lifetime);
         if age == Age::Forged {
             return Verdict::Refused(Fault::Nonce);
         }
         if !self.proves_any(passwords, exchange) {
             return Verdict::Refused(Fault::Response);
         }
-        match std::str::from_utf8(&self.nonce) {
+        match std::str::from_utf8(self.values.get(NONCE)) {
             Ok(nonce) if age == Age::Fresh => Verdict::Accepted(Use {
                 nonce,
                 count: self.count,
@@ -224,9 +215,10 @@ impl Digest {
     }
 
     fn proves_any(&self, passwords: &[StoredPassword], exchange: &Exchange<'_>) -> bool {
+        let raw = self.values.get(USER);
         let mut proven = false;
         for password in passwords {
-            for user in &self.user_bytes {
+            for user in [unescaped(raw).as_slice(), raw] {
                 let ha1 = password.ha1(self.algorithm, user, exchange.site);
                 proven |= ha1.is_some_and(|ha1| {
                     same(
@@ -242,13 +234,14 @@ impl Digest {
     /// The response that proves this hash of a password (RFC 7616 section 3.4.1).
     fn expected(&self, ha1: &[u8], method: &str) -> Vec<u8> {
         let ha1 = hex(ha1);
-        let ha2 = hex(&hash(self.algorithm, &[method.as_bytes(), &self.uri]));
+        let value = |place| self.values.get(place);
+        let ha2 = hex(&hash(self.algorithm, &[method.as_bytes(), value(URI)]));
         let parts = [
             ha1.as_bytes(),
-            &self.nonce,
-            &self.count_text,
-            &self.client_nonce,
-            &self.quality,
+            value(NONCE),
+            value(COUNT),
+            value(CLIENT_NONCE),
+            value(QUALITY),
             ha2.as_bytes(),
         ];
         hash(self.algorithm, &parts)
@@ -261,18 +254,16 @@ pub(super) fn ha1(algorithm: Algorithm, user: &[u8], realm: &str, password: &Sec
 }
 
 fn hash(algorithm: Algorithm, parts: &[&[u8]]) -> Vec<u8> {
-    let message = parts.join(&b':');
+    let mut message = Vec::with_capacity(256);
+    for part in parts {
+        message.extend_from_slice(part);
+        message.push(b':');
+    }
+    message.pop();
     match algorithm {
         Algorithm::Md5 => Md5::digest(message).to_vec(),
         Algorithm::Sha256 => Sha256::digest(message).to_vec(),
     }
-}
-
-fn algorithm(name: &[u8]) -> Result<Algorithm, CredentialError> {
-    [Algorithm::Md5, Algorithm::Sha256]
-        .into_iter()
-        .find(|it| it.name().as_bytes().eq_ignore_ascii_case(name))
-        .ok_or(CredentialError::Unsupported)
 }
 
 /// Eight hexadecimal digits, from 1.
@@ -313,85 +304,84 @@ fn relative(target: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// The parameters of [`NAMES`], each once (RFC 9110 section 11.2).
-struct Parameters([Option<Parameter>; NAMES.len()]);
+/// The values of [`NAMES`], each at most once (RFC 9110 section 11.2), without their quotes.
+#[derive(Clone, Debug)]
+struct Values<'h>([Option<&'h [u8]>; NAMES.len()]);
 
-struct Parameter {
-    /// Quotes and escapes taken away.
-    value: Vec<u8>,
-    /// As it stood between the quotes.
-    raw: Vec<u8>,
-}
-
-impl Parameters {
-    fn parse(list: &[u8]) -> Result<Self, CredentialError> {
-        let mut values = [const { None }; NAMES.len()];
+impl<'h> Values<'h> {
+    fn parse(list: &'h [u8]) -> Result<Self, CredentialError> {
+        let mut values = [None; NAMES.len()];
         let mut rest = list.trim_ascii_start();
-        while let Some((first, after)) = rest.split_first() {
+        while let [first, after @ ..] = rest {
             if *first == b',' {
                 rest = after.trim_ascii_start();
                 continue;
             }
-            let end = rest.iter().position(|byte| *byte == b'=');
-            let (name, after) = rest.split_at(end.ok_or(CredentialError::Encoding)?);
+            let (name, after) = cut(rest, b"=");
             let name = name.trim_ascii_end();
-            if !name
-                .iter()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-*_.".contains(byte))
-            {
+            if name.is_empty() || name.iter().any(|byte| b" \t,\"".contains(byte)) {
                 return Err(CredentialError::Encoding);
             }
-            let (parameter, after) =
-                parse_value(after.get(1..).unwrap_or_default().trim_ascii_start())?;
-            let mut slots = NAMES.iter().zip(&mut values);
-            let slot = slots.find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name));
-            if slot.is_some_and(|(_, value)| value.replace(parameter).is_some()) {
-                return Err(CredentialError::Duplicate);
+            let after = after.strip_prefix(b"=").unwrap_or_default();
+            let (value, after) =
+                value(after.trim_ascii_start()).ok_or(CredentialError::Encoding)?;
+            for (known, slot) in NAMES.iter().zip(&mut values) {
+                if known.as_bytes().eq_ignore_ascii_case(name) && slot.replace(value).is_some() {
+                    return Err(CredentialError::Duplicate);
+                }
             }
             rest = after.trim_ascii_start();
-            if !matches!(rest.first(), None | Some(b',')) || name.is_empty() {
+            if !matches!(rest.first(), None | Some(b',')) {
                 return Err(CredentialError::Encoding);
             }
         }
         Ok(Self(values))
     }
 
-    fn take(&mut self, name: &str) -> Option<Parameter> {
-        let mut slots = NAMES.iter().zip(&mut self.0);
-        slots.find(|(known, _)| **known == name)?.1.take()
+    /// Empty where it is absent, which [`Digest::parse`] has looked for.
+    fn get(&self, place: usize) -> &'h [u8] {
+        self.find(place).unwrap_or_default()
     }
 
-    fn needed(&mut self, name: &str) -> Result<Parameter, CredentialError> {
-        self.take(name).ok_or(CredentialError::Missing)
+    fn find(&self, place: usize) -> Option<&'h [u8]> {
+        self.0.get(place).copied().flatten()
     }
 }
 
-/// A token or a quoted string, whichever: clients put quotes around `algorithm`, `qop` and `nc` and leave
-/// them away elsewhere.
-fn parse_value(text: &[u8]) -> Result<(Parameter, &[u8]), CredentialError> {
+/// What stands before the first of these bytes, and the rest from it on.
+fn cut<'t>(text: &'t [u8], ends: &[u8]) -> (&'t [u8], &'t [u8]) {
+    let end = text.iter().position(|byte| ends.contains(byte));
+    text.split_at(end.unwrap_or(text.len()))
+}
+
+/// A token or what a quoted string holds, whichever, and what follows: clients put quotes around
+/// `algorithm`, `qop` and `nc` and leave them away elsewhere.
+fn value(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let Some(quoted) = text.strip_prefix(b"\"") else {
-        let end = text.iter().position(|byte| b", \t".contains(byte));
-        let (token, rest) = text.split_at(end.unwrap_or(text.len()));
-        if token.is_empty() || token.contains(&b'"') {
-            return Err(CredentialError::Encoding);
-        }
-        let (value, raw) = (token.to_vec(), token.to_vec());
-        return Ok((Parameter { value, raw }, rest));
+        let (token, rest) = cut(text, b", \t");
+        return (!token.is_empty() && !token.contains(&b'"')).then_some((token, rest));
     };
-    let mut value = Vec::new();
-    let mut bytes = quoted.iter().enumerate();
-    while let Some((place, byte)) = bytes.next() {
-        match byte {
-            b'"' => {
-                let (raw, rest) = quoted.split_at(place);
-                let raw = raw.to_vec();
-                return Ok((Parameter { value, raw }, rest.get(1..).unwrap_or_default()));
-            }
-            b'\\' => value.extend(bytes.next().map(|(_, escaped)| escaped)),
-            other => value.push(*other),
+    let mut escaped = false;
+    let end = quoted.iter().position(|byte| {
+        let ends = !escaped && *byte == b'"';
+        escaped = !escaped && *byte == b'\\';
+        ends
+    });
+    let (value, rest) = quoted.split_at(end?);
+    Some((value, rest.get(1..)?))
+}
+
+/// What a quoted string means (RFC 9110 section 5.6.4).
+fn unescaped(raw: &[u8]) -> Vec<u8> {
+    let mut value = Vec::with_capacity(raw.len());
+    let mut escaped = false;
+    for byte in raw {
+        escaped = !escaped && *byte == b'\\';
+        if !escaped {
+            value.push(*byte);
         }
     }
-    Err(CredentialError::Encoding)
+    value
 }
 
 #[cfg(test)]
@@ -428,7 +418,7 @@ mod tests {
         DeploymentSecrets::parse(SECRET).unwrap()
     }
 
-    fn parse(header: &str) -> Result<Digest, CredentialError> {
+    fn parse(header: &str) -> Result<Digest<'_>, CredentialError> {
         match Credential::parse(header.as_bytes())? {
             Credential::Digest(digest) => Ok(digest),
             Credential::Basic(_) => panic!("{header} is Basic"),
@@ -622,7 +612,7 @@ mod tests {
         ] {
             let header = answer(Algorithm::Md5, user, "x", "office", FILE.target);
             let digest = parse(&header).unwrap();
-            assert_eq!(digest.user(), user);
+            assert_eq!(digest.user, user);
             assert!(digest.is_user(user) && !digest.is_user("other"));
             let stored = [
                 StoredPassword::digest(Algorithm::Md5, user, "office", &Secret::new("x")),

@@ -59,11 +59,10 @@ impl Nonce {
         else {
             return Age::Forged;
         };
-        let genuine = secrets
-            .tags(&[PURPOSE, site.as_bytes(), signed])
-            .fold(false, |genuine, (_, expected)| {
-                genuine | same(expected.split_at(LENGTH - SIGNED).0, tag)
-            });
+        let mut genuine = false;
+        for (_, expected) in secrets.tags(&[PURPOSE, site.as_bytes(), signed]) {
+            genuine |= same(expected.split_at(LENGTH - SIGNED).0, tag);
+        }
         if !genuine {
             return Age::Forged;
         }
