@@ -102,22 +102,25 @@ impl Challenge<'_> {
             Offer::Basic => "Basic realm=\"",
             Offer::Digest(_) => "Digest realm=\"",
         });
-        for c in self.realm.chars().filter(|c| !c.is_control()) {
+        for c in self.realm.chars() {
             if matches!(c, '"' | '\\') {
                 line.push('\\');
             }
-            line.push(c);
+            if !c.is_control() {
+                line.push(c);
+            }
         }
         line.push('"');
         if let Offer::Digest(algorithm) = offer {
-            let parts = [
+            for part in [
                 ", qop=\"auth\", algorithm=",
                 algorithm.name(),
                 ", nonce=\"",
                 self.nonce.text(),
                 if self.stale { "\", stale=true" } else { "\"" },
-            ];
-            line.extend(parts);
+            ] {
+                line.push_str(part);
+            }
         }
         line
     }
@@ -161,10 +164,14 @@ impl std::error::Error for CredentialError {}
 
 /// Bytes as text: UTF-8, else Latin-1, which is what a phone sends that never heard of UTF-8.
 fn text(bytes: &[u8]) -> String {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => text.to_owned(),
-        Err(_) => bytes.iter().copied().map(char::from).collect(),
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return text.to_owned();
     }
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.push(char::from(*byte));
+    }
+    text
 }
 
 /// A password that nobody has to remember: 26 base32 digits of 128 random bits. No character of it needs

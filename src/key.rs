@@ -184,9 +184,8 @@ fn with_fields<T>(generation: u8, holder: &Holder<'_>, make: impl FnOnce(&[&[u8]
 
 /// RFC 2104 section 5: the leftmost bits.
 fn truncated(tag: &[u8; 32]) -> u128 {
-    let (left, _) = tag.split_at(16);
-    left.iter()
-        .fold(0, |number, byte| number << 8 | u128::from(*byte))
+    let [left @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = *tag;
+    u128::from_be_bytes(left)
 }
 
 #[cfg(test)]

@@ -190,8 +190,8 @@ pub(crate) fn keyed(key: &[u8]) -> Hmac<Sha256> {
 fn tag(secret: &Secret, fields: &[&[u8]]) -> [u8; 32] {
     let mut message = Vec::with_capacity(128);
     for field in fields {
-        message.extend((field.len() as u64).to_be_bytes());
-        message.extend(*field);
+        message.extend_from_slice(&(field.len() as u64).to_be_bytes());
+        message.extend_from_slice(field);
     }
     let mut hmac = keyed(&secret.0);
     hmac.update(&message);

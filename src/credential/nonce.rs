@@ -34,10 +34,10 @@ impl Nonce {
     pub fn make(secrets: &DeploymentSecrets, site: &str, now: u64, random: [u8; 8]) -> Self {
         let [_, _, time @ ..] = now.to_be_bytes();
         let mut bytes = Vec::with_capacity(LENGTH);
-        bytes.extend(time);
-        bytes.extend(random);
+        bytes.extend_from_slice(&time);
+        bytes.extend_from_slice(&random);
         let tag = secrets.tag(&[PURPOSE, site.as_bytes(), &bytes]);
-        bytes.extend(tag.iter().take(LENGTH - SIGNED));
+        bytes.extend_from_slice(tag.split_at(LENGTH - SIGNED).0);
         Self(hex(&bytes))
     }
 
@@ -66,8 +66,10 @@ impl Nonce {
         if !genuine {
             return Age::Forged;
         }
-        let time = signed.iter().take(TIME);
-        let time = time.fold(0, |time, byte| time << 8 | u64::from(*byte));
+        let mut time = 0;
+        for byte in signed.iter().take(TIME) {
+            time = time << 8 | u64::from(*byte);
+        }
         let too_old = time.saturating_add(lifetime) < now;
         if too_old || now.saturating_add(Self::SKEW) < time {
             return Age::Stale;
