@@ -109,7 +109,10 @@ fn wasm() -> Result<(), String> {
         cargo(&[
             "clippy", "--lib", "--locked", "--target", target, "--", "-D", "warnings",
         ])?;
-        cargo(&["build", "--lib", "--locked", "--target", target])?;
+        // In the many units of an incremental build, rust-lld of 1.95 crashes on some sets of crates.
+        let whole = ["--config", "profile.dev.incremental=false"];
+        let build = ["build", "--lib", "--locked", "--target", target];
+        cargo(&[&build[..], &whole].concat())?;
     }
     Ok(())
 }
