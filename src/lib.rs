@@ -3,10 +3,13 @@
 
 #[cfg(not(target_family = "wasm"))]
 pub mod boot;
+pub mod credential;
 pub mod device;
 pub mod discovery;
+pub mod encoding;
 #[cfg(not(target_family = "wasm"))]
 pub mod fleet;
+pub mod key;
 pub mod mac;
 pub mod map;
 pub mod path;
@@ -18,6 +21,7 @@ pub mod release;
 pub mod render;
 pub mod respond;
 pub mod route;
+pub mod secret;
 pub mod settings;
 pub mod site;
 pub mod store;

@@ -24,6 +24,11 @@ impl MacAddress {
         Ok(Self(bytes))
     }
 
+    /// The six bytes, as they stand in a frame.
+    pub fn bytes(self) -> [u8; 6] {
+        self.0
+    }
+
     /// The first three bytes, which name the maker.
     pub fn oui(self) -> Oui {
         let [a, b, c, ..] = self.0;

@@ -1,9 +1,17 @@
 //! The fuzz targets: what reads the network's input must not panic, hang or break its own invariants.
 
+use handset::credential::Credential;
+use handset::credential::Exchange;
+use handset::credential::StoredPassword;
+use handset::credential::Verdict;
+use handset::key::Holder;
+use handset::key::Key;
 use handset::path::RequestPath;
 use handset::pattern::Pattern;
 use handset::range;
 use handset::range::Requested;
+use handset::secret::DeploymentSecrets;
+use handset::secret::Secret;
 use handset::user_agent::UserAgent;
 use handset::vendor;
 
@@ -12,12 +20,71 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target, sorted by name.
 pub const TARGETS: &[Target] = &[
+    ("credential", credential),
     ("master_file", master_file),
     ("path", path),
     ("pattern", pattern),
     ("range", range),
     ("user_agent", user_agent),
 ];
+
+/// Authorization headers, path keys and stored passwords: nothing that was not made with the secret opens
+/// anything. The first line is the header, the second the request's target.
+pub fn credential(bytes: &[u8]) {
+    let secrets = DeploymentSecrets::parse(SECRET).expect("a secret");
+    let mut lines = bytes.splitn(2, |byte| *byte == b'\n');
+    let header = lines.next().unwrap_or_default();
+    let target = String::from_utf8_lossy(lines.next().unwrap_or(b"/x"));
+    for word in String::from_utf8_lossy(bytes).split([' ', '/', '"', '\n']) {
+        password(word);
+        key(&secrets, word);
+    }
+    match Credential::parse(header) {
+        Ok(Credential::Basic(basic)) => {
+            assert!(!basic.user.contains(':'));
+            basic.key();
+        }
+        Ok(Credential::Digest(digest)) => {
+            assert!(digest.is_user(&digest.user));
+            let exchange = Exchange {
+                method: "GET",
+                target: &target,
+                site: "office",
+                now: 1_700_000_000,
+                lifetime: 300,
+            };
+            let stored = [StoredPassword::Plain(Secret::new("password"))];
+            let verdict = digest.check(&secrets, &exchange, &stored);
+            assert!(matches!(verdict, Verdict::Refused(_)), "{verdict:?}");
+        }
+        Err(_) => {}
+    }
+}
+
+fn key(secrets: &DeploymentSecrets, word: &str) {
+    let holder = Holder {
+        site: "office",
+        mac: "0004f28062d6".parse().ok(),
+        relay: Some("cellar"),
+    };
+    if let Some(key) = Key::parse(word) {
+        assert!(key.text().equals(word.to_ascii_lowercase().as_bytes()));
+        assert_eq!(key.verify(secrets, &holder, 0..=127), None);
+    }
+}
+
+/// What is read is written back as it was, or in lower case.
+fn password(word: &str) {
+    if let Ok(stored) = StoredPassword::parse(word) {
+        let text = stored.text();
+        let text = text.expose_text().expect("text");
+        assert!(StoredPassword::parse(text).is_ok());
+        stored.verify("user", "office", &Secret::new(word));
+    }
+}
+
+/// Only what is made here verifies with it; no seed holds anything that was.
+const SECRET: &str = "8f1d6c3a92b4e0577ac1d20b3e4f65981a2c7d90b8e3f4461527c8d9e0a1b3f2";
 
 /// The simulated phone's reading of a master file.
 pub fn master_file(bytes: &[u8]) {

@@ -165,6 +165,10 @@ const SEEDS: &[&str] = &[
     "FileTransport PolycomVVX-VVX_400-UA/4.1.4.7430 (SN:0004f28062d6) Type/Application",
     "AUDC-IPPhone/2.2.8.61 (440HDG-Rev0; 00908F602AAC)",
     "Panasonic_KX-UT113/01.133 (0080f0c8c381)",
+    "Basic UGxjbVNwSXA6UGxjbVNwSXA=\n/office/0004f28062d6.cfg",
+    "Digest username=\"a\\\"b\", realm=\"office\", nonce=\"00\", uri=\"/office/x.cfg\", response=\"8ca523f5e9506fed4657c9700eebdbec\", algorithm=MD5, cnonce=\"c\", nc=00000001, qop=auth\n/office/x.cfg",
+    "Digest username=\"u\", realm=\"office\", nonce=\"00\", uri=\"http://h//office/x.cfg?a\", response=\"753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1\", algorithm=SHA-256, cnonce=\"c\", nc=\"0000000a\", qop=\"auth\", opaque=\"o\"\n/office/x.cfg?a",
+    "bq7fzrm2xk5uoe3wl6hdcyt4psa/pbkdf2-sha256:2:00ff:8ca523f5e9506fed4657c9700eebdbec8ca523f5e9506fed4657c9700eebdbec",
     "<?xml version=\"1.0\"?><APPLICATION APP_FILE_PATH=\"sip.ld\" CONFIG_FILES=\"a.cfg, [MACADDRESS]-b.cfg\"><APPLICATION_VVX400 CONFIG_FILES_VVX400=\"c\"/></APPLICATION>",
 ];
 
@@ -181,6 +185,12 @@ const WORDS: &[&str] = &[
     "{mac}",
     "{model}",
     "{name}",
+    "Basic ",
+    "Digest ",
+    "=\"",
+    ", nc=",
+    "digest-md5:",
+    "plain:",
     "bytes=",
     "-",
     ",",
