@@ -61,6 +61,16 @@ pub trait KeyValue {
     async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
 }
 
+/// A store of small values that can be written: publishing does so, requests never do.
+#[expect(
+    async_fn_in_trait,
+    reason = "the platforms' futures are not Send, and need not be"
+)]
+pub trait WritableValues: KeyValue {
+    /// Sets a value, durably.
+    async fn set(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError>;
+}
+
 /// A store of objects: strongly consistent, conditional writes, bodies that stream.
 #[expect(
     async_fn_in_trait,

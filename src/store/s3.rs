@@ -42,6 +42,7 @@ use crate::store::keyed::Kept;
 use crate::store::keyed::KeyValue;
 use crate::store::keyed::KeyedStore;
 use crate::store::keyed::Objects;
+use crate::store::keyed::WritableValues;
 pub use crate::store::s3::address::Address;
 pub use crate::store::s3::address::AddressError;
 use crate::store::s3::call::Answer;
@@ -266,6 +267,13 @@ impl<W: Wire> KeyValue for &S3<W> {
     async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let found = Objects::read(self, key).await?;
         Ok(found.map(|(bytes, _)| bytes))
+    }
+}
+
+impl<W: Wire> WritableValues for &S3<W> {
+    async fn set(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
+        self.write(key, bytes, Condition::Always).await?;
+        Ok(())
     }
 }
 
