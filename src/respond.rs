@@ -124,6 +124,15 @@ pub fn too_many<Body>(explanation: Explanation) -> Response<Body> {
 
 /// Answers a request.
 pub async fn respond<S: Records + Blobs>(
+/// The answer where a platform has no store to ask.
+pub fn unavailable<Body>(error: &StoreError) -> Response<Body> {
+    let explanation = Explanation {
+        outcome: "refuse",
+        ..Explanation::default()
+    };
+    store_failed(error, explanation)
+}
+
     store: &S,
     request: Request<'_>,
     upload: S::Upload,

@@ -4,6 +4,7 @@
 mod dev;
 mod node;
 mod parts;
+mod spin;
 mod wasm_targets;
 mod worker;
 
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask test [PART]      every test there is, or one part of them
        cargo xtask build worker     the Worker's bundle, into build/worker
+       cargo xtask build spin       the Spin component, into build/spin
        cargo xtask dev [DIR]        a local Worker over a fleet directory, fixtures/lync if none is given
        cargo xtask bench [NAME]     the benchmarks, or one of them
        cargo xtask soak [SECONDS]   long fuzzing: each target for 300 seconds, or as given
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
         ["test"] => parts::test(None),
         ["test", part] => parts::test(Some(part)),
         ["build", "worker"] => success(worker::build()),
+        ["build", "spin"] => success(spin::build()),
         ["dev"] => success(dev::dev(None)),
         ["dev", directory] => success(dev::dev(Some(directory))),
         ["bench"] => success(parts::bench(None)),
