@@ -99,6 +99,11 @@ pub trait Objects {
     /// See [`Blobs::put`].
     async fn put(&self, key: &str, body: Self::Upload, length: u64) -> Result<(), StoreError>;
 
+    /// See [`Blobs::presigned`].
+    fn presigned(&self, _: &str, _: u64) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+
     /// See [`Blobs::delete`].
     async fn delete(&self, key: &str) -> Result<(), StoreError>;
 }
@@ -217,6 +222,10 @@ impl<V: KeyValue, O: Objects> Blobs for KeyedStore<'_, V, O> {
 
     async fn put(&self, key: &BlobKey, body: O::Upload, length: u64) -> Result<(), StoreError> {
         self.objects.put(key.as_str(), body, length).await
+    }
+
+    fn presigned(&self, key: &BlobKey, seconds: u64) -> Result<Option<String>, StoreError> {
+        self.objects.presigned(key.as_str(), seconds)
     }
 
     async fn delete(&self, key: &BlobKey) -> Result<(), StoreError> {

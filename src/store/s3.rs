@@ -324,6 +324,10 @@ impl<W: Wire> Objects for &S3<W> {
         put.map_err(|problem| problem.at(key))
     }
 
+    fn presigned(&self, key: &str, seconds: u64) -> Result<Option<String>, StoreError> {
+        S3::presigned(self, key, seconds).map(Some)
+    }
+
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         let object = self.object(key)?;
         let action = self.address.bucket.delete_object(self.signing(), &object);
@@ -409,6 +413,10 @@ impl<W: Wire> Blobs for S3Store<W> {
 
     async fn put(&self, key: &BlobKey, body: W::Upload, length: u64) -> Result<(), StoreError> {
         self.keyed().put(key, body, length).await
+    }
+
+    fn presigned(&self, key: &BlobKey, seconds: u64) -> Result<Option<String>, StoreError> {
+        Blobs::presigned(&self.keyed(), key, seconds)
     }
 
     async fn delete(&self, key: &BlobKey) -> Result<(), StoreError> {
