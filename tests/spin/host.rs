@@ -78,6 +78,21 @@ pub(crate) fn variables(endpoint: SocketAddr) -> BTreeMap<String, String> {
 impl Host {
     /// A host with these variables, which may send requests to where they say.
     pub(crate) fn start(variables: &BTreeMap<String, String>, file: Option<&Path>) -> Self {
+        let endpoint: Vec<&str> = variables
+            .get("s3_endpoint")
+            .map(String::as_str)
+            .into_iter()
+            .collect();
+        Self::allowed(variables, file, &endpoint)
+    }
+
+    /// A host with these variables, which may send requests to these hosts only.
+    pub(crate) fn allowed(
+        variables: &BTreeMap<String, String>,
+        file: Option<&Path>,
+        hosts: &[&str],
+    ) -> Self {
+        let hosts: Vec<_> = hosts.iter().filter(|host| host.contains("://")).collect();
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let program = std::env::var("HANDSET_SPIN_HOST");
         let program =
@@ -87,7 +102,7 @@ impl Host {
             "component": root.join("build/spin/handset.wasm"),
             "key_value": file,
             "variables": variables,
-            "allowed_outbound_hosts": variables.get("s3_endpoint").into_iter().collect::<Vec<_>>(),
+            "allowed_outbound_hosts": hosts,
             // Tests that count must not depend on how fast they are.
             "idle_milliseconds": 600_000,
         });
@@ -215,15 +230,18 @@ impl Deployment {
 
     /// Another host over the same bucket.
     pub(crate) fn another(&self) -> Host {
-        let host = Host::start(&variables(self.service.address), None);
+        self.misled(&variables(self.service.address))
+    }
+
+    /// Brings everything into another host's store, and the bucket.
+    pub(crate) fn fill(&self, host: &Host) {
         host.fill(&self.bucket, &self.entries);
-        host
     }
 
     /// Another host over the same values, whose bucket is elsewhere.
     pub(crate) fn misled(&self, variables: &BTreeMap<String, String>) -> Host {
         let host = Host::start(variables, None);
-        host.fill(&self.bucket, &self.entries);
+        self.fill(&host);
         host
     }
 }

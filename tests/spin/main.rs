@@ -18,9 +18,14 @@ mod case;
 #[path = "../support/client.rs"]
 #[expect(dead_code, reason = "the client does more than this suite needs")]
 mod client;
+mod costs;
+mod faults;
 mod host;
+mod large;
 #[path = "../golden/replay.rs"]
 mod replay;
+#[path = "../support/scripted.rs"]
+mod scripted;
 #[path = "../golden/wire.rs"]
 mod wire;
 

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         ["dev"] => success(dev::dev(None)),
         ["dev", directory] => success(dev::dev(Some(directory))),
         ["bench"] => success(parts::bench(None)),
+        ["bench", "spin"] => success(spin::bench()),
         ["bench", name] => success(parts::bench(Some(name))),
         ["soak"] => success(parts::soak("300")),
         ["soak", seconds] => success(parts::soak(seconds)),

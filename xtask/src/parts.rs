@@ -5,6 +5,7 @@ use std::process::Command;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use crate::spin;
 use crate::wasm_targets;
 use crate::wasm_targets::TARGETS;
 
@@ -16,6 +17,7 @@ const PARTS: &[Part] = &[
     ("clippy", clippy),
     ("native", native),
     ("wasm", wasm),
+    ("spin", spin::test),
     ("doc", doc),
     ("bench", bench_short),
     ("fuzz", fuzz_short),
