@@ -80,11 +80,11 @@ fn host() -> Result<PathBuf, String> {
         return Err(format!("the host cannot be built: {}", built.status));
     }
     let lines = String::from_utf8_lossy(&built.stdout);
-    let programs = lines.lines().filter_map(|line| {
+    let mut programs = lines.lines().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         message.get("executable")?.as_str().map(PathBuf::from)
     });
     programs
-        .last()
+        .next_back()
         .ok_or_else(|| "cargo names no program of the host".to_owned())
 }
