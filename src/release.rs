@@ -444,9 +444,19 @@ fn parse_pattern(text: &str) -> Result<Pattern, ReleaseError> {
     Pattern::parse(text).map_err(|error| ReleaseError::Name(text.to_owned(), error))
 }
 
+/// Names of models begin alike and end apart: the last byte tells most of them.
 fn starts_with(text: &str, prefix: &str) -> bool {
-    text.get(..prefix.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    let Some((start, last)) = text
+        .as_bytes()
+        .get(..prefix.len())
+        .zip(prefix.as_bytes().last())
+    else {
+        return false;
+    };
+    start
+        .last()
+        .is_some_and(|byte| byte.eq_ignore_ascii_case(last))
+        && start.eq_ignore_ascii_case(prefix.as_bytes())
 }
 
 impl Rule {

@@ -213,8 +213,10 @@ async fn answer<S: Records + Blobs>(
     let located = route::locate(&deployment, request.host, request.fallback_site, &path);
     let (site, path) = located.ok_or(Failure::Stranger)?;
     explanation.site = Some(site.clone());
-    let site = store.site(&site).await?;
-    let site = site.ok_or_else(|| Failure::NotFound("the site has no record".to_owned()))?;
+    let name = site;
+    let site = store.site(&name).await?;
+    // The deployment names it: a record that is not there yet is on its way, and no missing file.
+    let site = site.ok_or_else(|| missing(&name))?;
     let release = store.release(&site.release).await?;
     let candidates = Candidates::of(&release, &path);
     let device = match candidates.mac() {
@@ -704,7 +706,7 @@ fn store_failed<Body>(error: &StoreError, mut explanation: Explanation) -> Respo
     response
 }
 
-fn missing(key: &BlobKey) -> StoreError {
+fn missing(key: impl std::fmt::Display) -> StoreError {
     StoreError::new(
         StoreErrorKind::Damaged,
         key,

@@ -40,7 +40,7 @@ impl<'a> UserAgent<'a> {
 
 fn match_shape<'a>(vendor: &'static Vendor, shape: &str, header: &'a str) -> Option<UserAgent<'a>> {
     let (literal, mut shape) = shape.split_once('{')?;
-    let (_, mut text) = header.split_once(literal)?;
+    let mut text = after(header, literal)?;
     let mut found = UserAgent {
         vendor,
         model: "",
@@ -62,6 +62,15 @@ fn match_shape<'a>(vendor: &'static Vendor, shape: &str, header: &'a str) -> Opt
         }
         (shape, text) = (next, rest);
     }
+}
+
+/// What follows a literal. The standard library's search prepares for long texts; a header is a short one.
+fn after<'t>(text: &'t str, literal: &str) -> Option<&'t str> {
+    let (first, length) = (*literal.as_bytes().first()?, literal.len());
+    let places = text.as_bytes().windows(length).enumerate();
+    let mut places = places.filter(|(_, window)| window.first() == Some(&first));
+    let (place, _) = places.find(|(_, window)| *window == literal.as_bytes())?;
+    text.get(place + length..)
 }
 
 /// The text of a hole, up to `literal` (or as far as it goes), and what follows the literal.

@@ -1,11 +1,13 @@
 //! The variables of a template: five layers of settings, the nearest winning, and what the request adds.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
+use minijinja::value::Enumerator;
 use minijinja::value::Object;
 use minijinja::value::Serde;
 use serde_json::Value as Json;
@@ -41,56 +43,76 @@ pub struct Subject<'a> {
 /// Variables ready for a template, with the layer that each setting comes from.
 #[derive(Clone, Debug)]
 pub struct Variables {
-    /// The root first; then those that it holds under a name.
-    names: Vec<Arc<Names>>,
-    origins: HashMap<String, LayerName>,
+    root: Arc<Root>,
+}
+
+/// What stands at the root: every setting by its name, `settings` and `own` that hold them, and facts.
+#[derive(Debug)]
+struct Root {
+    facts: Vec<(&'static str, minijinja::Value)>,
+    table: Arc<Table>,
+}
+
+/// The settings of all layers, and `own`, those of the model and the device alone.
+#[derive(Debug)]
+struct View {
+    table: Arc<Table>,
+    own: bool,
+}
+
+type Table = HashMap<String, Known>;
+
+/// What is known of a setting.
+#[derive(Debug)]
+struct Known {
+    value: minijinja::Value,
+    own: Option<minijinja::Value>,
+    layer: LayerName,
+    /// Whether a template asked for it.
+    asked: AtomicBool,
 }
 
 impl Variables {
     /// The variables of a file.
     pub fn of(subject: &Subject<'_>) -> Self {
-        let merged = merge(subject, LayerName::Deployment);
-        let own = merge(subject, LayerName::Model);
-        let mut origins = HashMap::with_capacity(merged.len());
-        let mut values = facts(subject);
-        for (name, (value, layer)) in &merged {
-            origins.insert(name.clone(), *layer);
-            values.insert(name.clone(), named(minijinja::Value::from(Serde(value))));
+        let merged = merge(subject, LayerName::Deployment, |_| true);
+        let mut own = merge(subject, LayerName::Model, is_composed);
+        let mut table = Table::with_capacity(merged.len());
+        for (name, (value, layer)) in merged {
+            let value = minijinja::Value::from(Serde(value.as_ref()));
+            let own = match own.remove(name) {
+                Some((own, _)) => Some(minijinja::Value::from(Serde(own.as_ref()))),
+                None => (layer >= LayerName::Model && !is_composed(name)).then(|| value.clone()),
+            };
+            let asked = AtomicBool::new(false);
+            let known = Known {
+                value,
+                own,
+                layer,
+                asked,
+            };
+            table.insert(name.to_owned(), known);
         }
-        let mut names = Vec::with_capacity(3);
-        for (name, map) in [("settings", merged), ("own", own)] {
-            let mut inner = HashMap::with_capacity(map.len());
-            for (name, (value, _)) in map {
-                inner.insert(name, named(minijinja::Value::from(Serde(&value))));
-            }
-            let inner = Arc::new(Names { values: inner });
-            let value = minijinja::Value::from_dyn_object(inner.clone());
-            values.insert(name.to_owned(), named(value));
-            names.push(inner);
+        let root = Root {
+            facts: facts(subject),
+            table: Arc::new(table),
+        };
+        Self {
+            root: Arc::new(root),
         }
-        names.insert(0, Arc::new(Names { values }));
-        Self { names, origins }
     }
 
     /// The root that a template is rendered with.
     pub fn root(&self) -> minijinja::Value {
-        let root = self.names.first().cloned();
-        root.map_or(
-            minijinja::Value::UNDEFINED,
-            minijinja::Value::from_dyn_object,
-        )
+        minijinja::Value::from_dyn_object(self.root.clone())
     }
 
     /// The settings that templates have asked for so far, and where each comes from.
     pub fn used(&self) -> Map<LayerName> {
         let mut used = Map::default();
-        for (name, layer) in &self.origins {
-            let asked = |names: &Arc<Names>| {
-                let value = names.values.get(name);
-                value.is_some_and(|(_, asked)| asked.load(Ordering::Relaxed))
-            };
-            if self.names.iter().any(asked) {
-                used.insert(name.clone(), *layer);
+        for (name, known) in self.root.table.iter() {
+            if known.asked.load(Ordering::Relaxed) {
+                used.insert(name.clone(), known.layer);
             }
         }
         used
@@ -99,14 +121,10 @@ impl Variables {
     /// The names of all settings with a text for which `bad` holds: `lines.1.password (device)`.
     pub fn settings_where(&self, bad: impl Fn(&str) -> bool) -> Vec<String> {
         let mut found = Vec::new();
-        let values = self.names.iter().take(1).flat_map(|root| &root.values);
-        for (name, (value, _)) in values {
-            let Some(layer) = self.origins.get(name) else {
-                continue;
-            };
-            collect_texts(value, name, &mut |path, text| {
+        for (name, known) in self.root.table.iter() {
+            collect_texts(&known.value, name, &mut |path, text| {
                 if bad(text) {
-                    found.push(format!("{path} ({} layer)", layer.word()));
+                    found.push(format!("{path} ({} layer)", known.layer.word()));
                 }
             });
         }
@@ -115,37 +133,65 @@ impl Variables {
     }
 }
 
-/// A map that remembers which of its names were asked for.
-#[derive(Debug)]
-struct Names {
-    values: HashMap<String, Named>,
+impl Known {
+    /// The value; templates have asked for it.
+    fn ask(&self, own: bool) -> Option<minijinja::Value> {
+        let value = if own {
+            self.own.as_ref()
+        } else {
+            Some(&self.value)
+        }?;
+        self.asked.store(true, Ordering::Relaxed);
+        Some(value.clone())
+    }
 }
 
-/// A value, and whether it was asked for.
-type Named = (minijinja::Value, AtomicBool);
-
-fn named(value: minijinja::Value) -> Named {
-    (value, AtomicBool::new(false))
-}
-
-impl Object for Names {
+impl Object for Root {
     fn get_value(self: &Arc<Self>, key: &minijinja::Value) -> Option<minijinja::Value> {
         self.get_value_by_str(key.as_str()?)
     }
 
     fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<minijinja::Value> {
-        let (value, asked) = self.values.get(name)?;
-        asked.store(true, Ordering::Relaxed);
+        if name == "settings" || name == "own" {
+            let table = self.table.clone();
+            let own = name == "own";
+            return Some(minijinja::Value::from_object(View { table, own }));
+        }
+        if let Some(known) = self.table.get(name) {
+            return known.ask(false);
+        }
+        let (_, value) = self.facts.iter().find(|(fact, _)| *fact == name)?;
         Some(value.clone())
     }
 
-    /// In the order of their names: the same input gives the same bytes.
-    fn enumerate(self: &Arc<Self>) -> minijinja::value::Enumerator {
-        let mut names: Vec<&String> = self.values.keys().collect();
-        names.sort_unstable();
-        let names = names.into_iter().map(minijinja::Value::from);
-        minijinja::value::Enumerator::Values(names.collect())
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        let facts = self.facts.iter().map(|(name, _)| *name);
+        in_order(self.table.keys().map(String::as_str).chain(facts))
     }
+}
+
+impl Object for View {
+    fn get_value(self: &Arc<Self>, key: &minijinja::Value) -> Option<minijinja::Value> {
+        self.get_value_by_str(key.as_str()?)
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<minijinja::Value> {
+        self.table.get(name)?.ask(self.own)
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        let known = self.table.iter();
+        let known = known.filter(|(_, known)| !self.own || known.own.is_some());
+        in_order(known.map(|(name, _)| name.as_str()))
+    }
+}
+
+/// The same input gives the same bytes.
+fn in_order<'n>(names: impl Iterator<Item = &'n str>) -> Enumerator {
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    names.dedup();
+    Enumerator::Values(names.into_iter().map(minijinja::Value::from).collect())
 }
 
 impl LayerName {
@@ -199,17 +245,28 @@ pub fn is_set(site: &SiteRecord, release: &Release, name: &str) -> bool {
     nearest.is_some_and(|value| !value.is_null())
 }
 
-type Merged = HashMap<String, (Json, LayerName)>;
+type Merged<'a> = HashMap<&'a str, (Cow<'a, Json>, LayerName)>;
 
-/// The settings of all layers from `farthest` in, as far as the file may see them.
-fn merge(subject: &Subject<'_>, farthest: LayerName) -> Merged {
+/// Whether a setting's value is put together from several layers or from other settings.
+fn is_composed(name: &str) -> bool {
+    matches!(name, "keys" | "lines" | "parameters")
+}
+
+/// The settings of all layers from `farthest` in, as far as the file may see them and `wanted` holds.
+fn merge<'a>(
+    subject: &Subject<'a>,
+    farthest: LayerName,
+    wanted: impl Fn(&str) -> bool,
+) -> Merged<'a> {
     let mut merged = Merged::new();
     for (layer, settings) in layers(subject)
         .into_iter()
         .filter(|(layer, _)| *layer >= farthest)
     {
         for (name, value) in settings.into_iter().flatten() {
-            if subject.device.is_some() || is_shared(name) {
+            // A line without a server of its own takes the setting's.
+            let wanted = wanted(name) || LINE_DEFAULTS.iter().any(|(_, setting)| setting == name);
+            if wanted && (subject.device.is_some() || is_shared(name)) {
                 put(&mut merged, name, value, layer);
             }
         }
@@ -217,6 +274,7 @@ fn merge(subject: &Subject<'_>, farthest: LayerName) -> Merged {
     merged.retain(|_, (value, _)| !value.is_null());
     narrow_parameters(&mut merged, subject.vendor);
     complete_lists(&mut merged);
+    merged.retain(|name, _| wanted(name));
     merged
 }
 
@@ -244,43 +302,51 @@ fn is_shared(name: &str) -> bool {
 }
 
 /// The nearer value replaces the farther one; a vendor's own parameters are replaced one by one.
-fn put(merged: &mut Merged, name: &str, value: &Json, layer: LayerName) {
+fn put<'a>(merged: &mut Merged<'a>, name: &'a str, value: &'a Json, layer: LayerName) {
     match (merged.get_mut(name), value) {
-        (Some((Json::Object(farther), origin)), Json::Object(nearer)) if name == "parameters" => {
+        (Some((farther, origin)), Json::Object(nearer))
+            if name == "parameters" && farther.is_object() =>
+        {
             *origin = layer;
-            for (vendor, parameters) in nearer {
-                match (farther.get_mut(vendor), parameters) {
-                    (Some(Json::Object(old)), Json::Object(new)) => old.extend(new.clone()),
-                    _ => drop(farther.insert(vendor.clone(), parameters.clone())),
-                }
+            if let Json::Object(farther) = farther.to_mut() {
+                replace_parameters(farther, nearer);
             }
         }
-        _ => drop(merged.insert(name.to_owned(), (value.clone(), layer))),
+        _ => drop(merged.insert(name, (Cow::Borrowed(value), layer))),
+    }
+}
+
+fn replace_parameters(farther: &mut Settings, nearer: &Settings) {
+    for (vendor, parameters) in nearer {
+        match (farther.get_mut(vendor), parameters) {
+            (Some(Json::Object(old)), Json::Object(new)) => old.extend(new.clone()),
+            _ => drop(farther.insert(vendor.clone(), parameters.clone())),
+        }
     }
 }
 
 /// Templates see their own vendor's parameters only.
-fn narrow_parameters(merged: &mut Merged, vendor: Option<&Vendor>) {
-    let Some((mut value, layer)) = merged.remove("parameters") else {
+fn narrow_parameters(merged: &mut Merged<'_>, vendor: Option<&Vendor>) {
+    let Some((value, layer)) = merged.remove("parameters") else {
         return;
     };
-    let mine = vendor
-        .and_then(|vendor| value.get_mut(vendor.name))
-        .map(Json::take);
-    if let Some(mine) = mine {
-        merged.insert("parameters".to_owned(), (mine, layer));
+    let mine = vendor.and_then(|vendor| value.get(vendor.name));
+    if let Some(mine) = mine.cloned() {
+        merged.insert("parameters", (Cow::Owned(mine), layer));
     }
 }
 
+/// What a line takes from a setting if it does not say it itself: field and setting.
+const LINE_DEFAULTS: [(&str, &str); 3] = [
+    ("server", "sip_server"),
+    ("port", "sip_port"),
+    ("transport", "sip_transport"),
+];
+
 /// Keys get their positions, and lines the site's server where they name none.
-fn complete_lists(merged: &mut Merged) {
-    let default = |name: &str| merged.get(name).map(|(value, _)| value.clone());
-    let defaults = [
-        ("server", "sip_server"),
-        ("port", "sip_port"),
-        ("transport", "sip_transport"),
-    ]
-    .map(|(field, setting)| (field, default(setting)));
+fn complete_lists(merged: &mut Merged<'_>) {
+    let default = |setting: &str| merged.get(setting).map(|(value, _)| value.as_ref().clone());
+    let defaults = LINE_DEFAULTS.map(|(field, setting)| (field, default(setting)));
     for (_, line) in items(merged, "lines") {
         if let (None, Some(user)) = (line.get("auth_id"), line.get("user").cloned()) {
             line.insert("auth_id".to_owned(), user);
@@ -297,20 +363,20 @@ fn complete_lists(merged: &mut Merged) {
 }
 
 fn items<'m>(
-    merged: &'m mut Merged,
+    merged: &'m mut Merged<'_>,
     name: &str,
 ) -> impl Iterator<Item = (usize, &'m mut Settings)> {
     let list = merged
         .get_mut(name)
-        .and_then(|(value, _)| value.as_array_mut());
+        .and_then(|(value, _)| value.to_mut().as_array_mut());
     let tables = list.into_iter().flatten().filter_map(Json::as_object_mut);
     tables.enumerate().map(|(index, table)| (index + 1, table))
 }
 
 /// What is no setting: the address, the place, the phone.
-fn facts(subject: &Subject<'_>) -> HashMap<String, Named> {
-    let mut values = HashMap::new();
-    let mut put = |name: &str, value| drop(values.insert(name.to_owned(), named(value)));
+fn facts(subject: &Subject<'_>) -> Vec<(&'static str, minijinja::Value)> {
+    let mut values = Vec::with_capacity(10);
+    let mut put = |name: &'static str, value| values.push((name, value));
     put("site", minijinja::Value::from(&subject.site.name));
     put(
         "own_firmware",

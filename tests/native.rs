@@ -9,6 +9,8 @@
 mod client;
 #[path = "support/deployment.rs"]
 mod deployment;
+#[path = "support/hostile.rs"]
+mod hostile;
 
 use std::fs;
 use std::fs::File;
@@ -500,14 +502,8 @@ fn conversations() {
 #[test]
 fn hostile_request_lines() {
     let running = Running::new();
-    let rows = include_str!("hostile/requests.txt");
-    let rows: Vec<_> = rows.lines().filter(|row| !row.starts_with('#')).collect();
-    assert!(rows.len() >= 200);
     let mut wrong = String::new();
-    for row in rows {
-        let (status, line) = row.split_once(' ').unwrap();
-        let mut request = unescape(line);
-        request.extend_from_slice(b"\r\nHost: x\r\nConnection: close\r\n\r\n");
+    for (status, line, request) in hostile::requests() {
         let received = send(running.at(), &request);
         let seen = split(&received, "HEAD").0.status;
         if seen.to_string() != status {
@@ -516,40 +512,6 @@ fn hostile_request_lines() {
     }
     assert_eq!(wrong, "", "rows with another status");
     assert_eq!(ask(running.at(), "GET", "/-/health", "").status, 200);
-}
-
-/// `\xNN`, `\t`, `\r`, `\\` and `{text*count}`.
-fn unescape(line: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut rest = line;
-    while let Some(next) = rest.chars().next() {
-        let (piece, used) = match next {
-            '\\' => escape(&rest[1..]),
-            '{' if repeated(rest).is_some() => repeated(rest).unwrap(),
-            other => (other.to_string().into_bytes(), other.len_utf8()),
-        };
-        bytes.extend(piece);
-        rest = &rest[used..];
-    }
-    bytes
-}
-
-fn escape(rest: &str) -> (Vec<u8>, usize) {
-    match rest.as_bytes()[0] {
-        b'x' => (vec![u8::from_str_radix(&rest[1..3], 16).unwrap()], 4),
-        b't' => (b"\t".to_vec(), 2),
-        b'r' => (b"\r".to_vec(), 2),
-        other => (vec![other], 2),
-    }
-}
-
-fn repeated(rest: &str) -> Option<(Vec<u8>, usize)> {
-    let (inner, _) = rest[1..].split_once('}')?;
-    let (text, count) = inner.rsplit_once('*')?;
-    Some((
-        text.repeat(count.parse().ok()?).into_bytes(),
-        inner.len() + 2,
-    ))
 }
 
 #[test]

@@ -15,15 +15,20 @@ mod suite;
 
 use std::collections::HashMap;
 use std::future::poll_fn;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use handset::device::DeviceRecord;
 use handset::device::DeviceSettings;
+use handset::fleet;
+use handset::fleet::Hashes;
 use handset::fleet::entries;
 use handset::platform::native::s3;
 use handset::platform::native::s3::HttpWire;
+use handset::respond::Request;
+use handset::respond::respond;
 use handset::store::StoreError;
 use handset::store::directory;
 use handset::store::directory::DirectoryStore;
@@ -31,6 +36,8 @@ use handset::store::directory::Snapshot;
 use handset::store::keyed::Kept;
 use handset::store::memory::MemoryStore;
 use handset::store::s3::S3Store;
+use http::HeaderMap;
+use http::Method;
 use http_body::Body as HttpBody;
 use tempfile::TempDir;
 
@@ -147,4 +154,34 @@ fn two_servers_over_one_bucket_see_each_other() {
     let (first, service) = bucket();
     let second = bucket::store(service.place(""));
     suite::an_update_of_one_is_seen_by_the_other(&first, &second);
+}
+
+/// A phone that sees 404 falls back to other files; these are on their way, or lost.
+#[test]
+fn what_a_record_names_but_is_not_there_is_503() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/lync");
+    let fleet = fleet::compile(&directory, &mut Hashes::default()).unwrap();
+    for (lost, status) in [
+        ("nothing", 200),
+        ("blobs/", 503),
+        ("deployment", 503),
+        ("release/", 503),
+        ("site/", 503),
+    ] {
+        let mut entries = entries::of(&fleet.snapshot);
+        entries.retain(|entry| !entry.key.starts_with(lost));
+        let (shelf, kept) = (Shelf::of(entries), Kept::default());
+        let request = Request {
+            method: &Method::GET,
+            target: "/lync/3111-46157-002.sip.ld",
+            host: None,
+            headers: &HeaderMap::new(),
+            now: 1_700_000_000_000,
+            id: 0,
+            fallback_site: None,
+        };
+        let store = shelf.store(&kept);
+        let response = suite::wait(respond(&store, request, Vec::new()));
+        assert_eq!(response.status, status, "without {lost}");
+    }
 }

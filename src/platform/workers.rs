@@ -30,6 +30,9 @@ use crate::store::Records;
 use crate::store::keyed::Kept;
 use crate::store::keyed::KeyedStore;
 
+/// Where Cloudflare says who asks.
+const CLIENT_ADDRESS: &str = "cf-connecting-ip";
+
 /// What this isolate has in memory from earlier requests.
 static KEPT: LazyLock<Kept> = LazyLock::new(Kept::default);
 
@@ -38,6 +41,14 @@ static KEPT: LazyLock<Kept> = LazyLock::new(Kept::default);
 #[wasm_bindgen(start)]
 pub fn start() {
     std::panic::set_hook(Box::new(|panic| host::error(&panic.to_string())));
+}
+
+/// The names of the headers that are read, a line each, for `entry.js`.
+#[expect(unreachable_pub, reason = "JavaScript calls it")]
+#[wasm_bindgen(js_name = headers)]
+pub fn header_names() -> String {
+    let names = respond::HEADERS_READ.iter().map(|name| name.as_str());
+    names.chain([CLIENT_ADDRESS]).collect::<Vec<_>>().join("\n")
 }
 
 /// Answers a request. `head` has the method, the address and then a header a line, as `entry.js` writes it.
@@ -105,9 +116,9 @@ fn headers<'h>(lines: impl Iterator<Item = &'h str>) -> HeaderMap {
 
 /// The client's address, as Cloudflare says.
 fn address(head: &str) -> &str {
-    let mut lines = head.lines();
-    let line = lines.find_map(|line| line.strip_prefix("cf-connecting-ip:"));
-    line.unwrap_or_default()
+    let mut lines = head.lines().filter_map(|line| line.split_once(':'));
+    let line = lines.find(|(name, _)| *name == CLIENT_ADDRESS);
+    line.map_or("", |(_, address)| address)
 }
 
 /// A number that no other upload has; what only reads needs none.

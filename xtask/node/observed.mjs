@@ -48,7 +48,12 @@ export default {
       faults = await request.json();
       return new Response();
     }
-    const bindings = { ...env, OBJECTS: watched("R2", env.OBJECTS), RECORDS: watched("KV", env.RECORDS) };
+    const bindings = {
+      ...env,
+      CONTACTS: watched("D1", env.CONTACTS),
+      OBJECTS: watched("R2", env.OBJECTS),
+      RECORDS: watched("KV", env.RECORDS),
+    };
     return worker.fetch(request, bindings, context);
   },
 };

@@ -9,9 +9,9 @@
 //   records   JSON file of entries: { "place", "key", "record" | "file" }
 //   commands  whether lines of the input are commands; if not, it runs until it is interrupted
 //
-// Prints a line of JSON, { "addresses": [] }, once it is up. Each command is answered by a line: "fill"
-// brings the records back to what they were published as, "reset" also removes what phones wrote. The end
-// of the input is the end.
+// Says where it listens once it is up; to a program that sends commands in JSON, { "addresses": [] }. Each
+// command is answered by a line: "fill" brings the records back to what they were published as, "reset" also
+// removes what phones wrote. The end of the input is the end.
 
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -42,12 +42,13 @@ const workers = settings.listen.map((listen, index) => ({
   name: `handset-${index}`,
   ...(settings.failures && { ratelimits: { FAILURES: { namespace_id: "5060", simple: { limit: settings.failures, period: 60 } } } }),
   r2Buckets: { OBJECTS: "objects" },
+  d1Databases: { CONTACTS: "contacts" },
   unsafeDirectSockets: [listen],
 }));
 
 const miniflare = new Miniflare({
   cf: false,
-  ...(settings.persist && { kvPersist: join(settings.persist, "kv"), r2Persist: join(settings.persist, "r2") }),
+  ...(settings.persist && { kvPersist: join(settings.persist, "kv"), r2Persist: join(settings.persist, "r2"), d1Persist: join(settings.persist, "d1") }),
   workers,
 });
 
@@ -76,6 +77,15 @@ async function write({ objects, values }, entry) {
   else await objects.put(entry.key, entry.record);
 }
 
+// What `wrangler d1 migrations apply` does, once.
+async function migrate() {
+  const contacts = await miniflare.getD1Database("CONTACTS", "handset-0");
+  const { results } = await contacts.prepare("SELECT name FROM sqlite_master WHERE name = 'contacts'").all();
+  if (results.length > 0) return;
+  const statement = text(join(here, "../../deploy/d1/0001_contacts.sql")).replace(/^--.*$/gm, "");
+  await contacts.exec(statement.trim().replaceAll("\n", " "));
+}
+
 async function fill() {
   const to = await stores();
   const last = entries.filter((entry) => entry.place === "values");
@@ -88,7 +98,9 @@ async function fill() {
 
 async function reset() {
   const { objects } = await stores();
-  for (const prefix of ["contacts/", "device/", "uploads/"]) {
+  const contacts = await miniflare.getD1Database("CONTACTS", "handset-0");
+  await contacts.exec("DELETE FROM contacts");
+  for (const prefix of ["device/", "uploads/"]) {
     const { objects: found } = await objects.list({ prefix });
     await Promise.all(found.map(({ key }) => objects.delete(key)));
   }
@@ -97,9 +109,11 @@ async function reset() {
 
 const commands = { fill, reset };
 
+await migrate();
 await fill();
 const addresses = await Promise.all(workers.map(({ name }) => miniflare.unsafeGetDirectURL(name)));
-console.log(JSON.stringify({ addresses: addresses.map((address) => address.host) }));
+if (settings.commands) console.log(JSON.stringify({ addresses: addresses.map((address) => address.host) }));
+else console.log(`listening on ${addresses[0].origin}; Ctrl-C ends it`);
 for await (const command of settings.commands ? createInterface({ input: process.stdin }) : []) {
   await commands[command]();
   console.log(JSON.stringify({ done: command }));

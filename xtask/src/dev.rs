@@ -42,9 +42,6 @@ pub(crate) fn dev(directory: Option<&str>) -> Result<(), String> {
     });
     write(&work.join("settings.json"), settings.to_string().as_bytes())?;
     println!("stores: {} (remove it to begin anew)", persist.display());
-    println!(
-        "boot a phone: handset boot http://127.0.0.1:{port}/<site>/ --model \"VVX 400\" --mac <mac>"
-    );
     run(Command::new("node")
         .arg(root().join("xtask/node/serve.mjs"))
         .arg(work.join("settings.json")))

@@ -16,6 +16,8 @@ usage: cargo xtask test [PART]      every test there is, or one part of them
        cargo xtask build spin       the Spin component, into build/spin
        cargo xtask dev [DIR]        a local Worker over a fleet directory, fixtures/lync if none is given
        cargo xtask bench [NAME]     the benchmarks, or one of them
+       cargo xtask bench worker [--quick | --control]
+                                    the Worker beside one written in JavaScript
        cargo xtask soak [SECONDS]   long fuzzing: each target for 300 seconds, or as given
        cargo xtask wasm-targets     makes the wasm targets usable with this toolchain";
 
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         ["dev", directory] => success(dev::dev(Some(directory))),
         ["bench"] => success(parts::bench(None)),
         ["bench", "spin"] => success(spin::bench()),
+        ["bench", "worker", options @ ..] => success(parts::bench_worker(options)),
         ["bench", name] => success(parts::bench(Some(name))),
         ["soak"] => success(parts::soak("300")),
         ["soak", seconds] => success(parts::soak(seconds)),

@@ -5,9 +5,11 @@ use std::process::Command;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use crate::node;
 use crate::spin;
 use crate::wasm_targets;
 use crate::wasm_targets::TARGETS;
+use crate::worker;
 
 /// One part: its name and what runs it.
 type Part = (&'static str, fn() -> Result<(), String>);
@@ -17,6 +19,7 @@ const PARTS: &[Part] = &[
     ("clippy", clippy),
     ("native", native),
     ("wasm", wasm),
+    ("worker", worker_suite),
     ("spin", spin::test),
     ("doc", doc),
     ("bench", bench_short),
@@ -72,6 +75,13 @@ pub(crate) fn bench(name: Option<&str>) -> Result<(), String> {
     cargo(&[&["bench", "--locked"], &name[..]].concat())
 }
 
+/// The Worker beside one written in JavaScript; the benchmark itself says what the options are.
+pub(crate) fn bench_worker(options: &[&str]) -> Result<(), String> {
+    worker::build()?;
+    let benchmark = ["bench", "--locked", "--bench", "worker_vs_javascript", "--"];
+    cargo(&[&benchmark[..], options].concat())
+}
+
 /// Every fuzz target for so many seconds.
 pub(crate) fn soak(seconds: &str) -> Result<(), String> {
     fuzz(seconds)
@@ -107,6 +117,16 @@ fn wasm() -> Result<(), String> {
         cargo(&["build", "--lib", "--locked", "--target", target])?;
     }
     Ok(())
+}
+
+/// The bundle, what Wrangler makes of it, and the tests that run it in workerd.
+fn worker_suite() -> Result<(), String> {
+    worker::build()?;
+    run(Command::new(node::tool("wrangler"))
+        .args(["deploy", "--dry-run", "--outdir", "build/wrangler"])
+        .env("CI", "1")
+        .env("WRANGLER_SEND_METRICS", "false"))?;
+    cargo(&["test", "--test", "worker", "--locked"])
 }
 
 fn doc() -> Result<(), String> {

@@ -37,6 +37,16 @@ const condition = (etag) => {
   return etag === "" ? { etagDoesNotMatch: "*" } : { etagMatches: etag };
 };
 
+// One row by its key, whatever stood there before.
+const CONTACT = "INSERT INTO contacts (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2";
+
+// Without a database contacts are objects.
+export const writeContact = (env, key, text) =>
+  (env.CONTACTS ? env.CONTACTS.prepare(CONTACT).bind(key, text).run() : env.OBJECTS.put(key, text)).then(
+    () => true,
+    failed,
+  );
+
 // An empty body is none to the runtime.
 export const putObject = (env, key, stream, length) =>
   env.OBJECTS.put(key, length > 0 ? stream : "").then(() => true, failed);
@@ -60,10 +70,10 @@ export const randomNumber = () => crypto.randomUUID();
 
 // `lines` are headers; `body` is bytes, a stream or nothing.
 export const respond = (status, lines, body) => {
-  const headers = new Headers();
+  const headers = {};
   for (const line of lines.split("\n")) {
     const colon = line.indexOf(":");
-    if (colon > 0) headers.set(line.slice(0, colon), line.slice(colon + 1));
+    if (colon > 0) headers[line.slice(0, colon)] = line.slice(colon + 1);
   }
   return new Response(body, { headers, status });
 };

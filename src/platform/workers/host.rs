@@ -49,6 +49,9 @@ extern "C" {
         bytes: &[u8],
         etag: Option<&str>,
     ) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch, js_name = writeContact)]
+    pub(super) async fn write_contact(env: &Env, key: &str, text: &str)
+    -> Result<JsValue, JsValue>;
     #[wasm_bindgen(catch, js_name = putObject)]
     pub(super) async fn put_object(
         env: &Env,
