@@ -16,6 +16,7 @@ usage: cargo xtask test [PART]      every test there is, or one part of them
        cargo xtask build spin       the Spin component, into build/spin
        cargo xtask dev [DIR]        a local Worker over a fleet directory, fixtures/lync if none is given
        cargo xtask bench [NAME]     the benchmarks, or one of them
+       cargo xtask bench spin       the Spin component in the test host beside the native server
        cargo xtask bench worker [--quick | --control]
                                     the Worker beside one written in JavaScript
        cargo xtask soak [SECONDS]   long fuzzing: each target for 300 seconds, or as given

@@ -45,13 +45,14 @@ pub(crate) fn test() -> Result<(), String> {
     clippy(HOST, &["--all-targets"])?;
     clippy(SAMPLE, &["--target", TARGET])?;
     cargo(&["test", "--locked", "--manifest-path", HOST])?;
-    with_host(&["test", "--locked", "--test", "spin"])
+    with_host(&[], &["test", "--locked", "--test", "spin"])
 }
 
-/// The component against the native server, over the same S3 service.
+/// The component against the native server, over the same S3 service. The host is optimised as the server is.
 pub(crate) fn bench() -> Result<(), String> {
     build()?;
-    with_host(&["bench", "--locked", "--bench", "spin_vs_native"])
+    let benchmark = ["bench", "--locked", "--bench", "spin_vs_native"];
+    with_host(&["--release"], &benchmark)
 }
 
 fn clippy(manifest: &str, what: &[&str]) -> Result<(), String> {
@@ -60,17 +61,18 @@ fn clippy(manifest: &str, what: &[&str]) -> Result<(), String> {
 }
 
 /// Runs cargo with the path of the host's program, which is built first, in the environment.
-fn with_host(arguments: &[&str]) -> Result<(), String> {
-    let host = host()?;
+fn with_host(profile: &[&str], arguments: &[&str]) -> Result<(), String> {
+    let host = host(profile)?;
     run(Command::new("cargo")
         .args(arguments)
         .env("HANDSET_SPIN_HOST", host))
 }
 
 /// The host's program. cargo says where it is, for its target directory may be anywhere.
-fn host() -> Result<PathBuf, String> {
+fn host(profile: &[&str]) -> Result<PathBuf, String> {
     let built = Command::new("cargo")
         .args(["build", "--locked", "--manifest-path", HOST])
+        .args(profile)
         .arg("--message-format=json-render-diagnostics")
         .current_dir(root())
         .stderr(std::process::Stdio::inherit())
