@@ -109,6 +109,8 @@ pub static HEADERS_READ: [HeaderName; 9] = [
 const NOT_FOUND: &str = "not found\n";
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("30");
 const RETRY_AFTER_FAILURES: HeaderValue = HeaderValue::from_static("60");
+/// How long a redirect's address is good for a download to begin.
+const REDIRECT_SECONDS: u64 = 900;
 /// How often an upload's bookkeeping is tried when others write the same device's record.
 const TRIES: usize = 32;
 
@@ -120,6 +122,15 @@ pub fn too_many<Body>(explanation: Explanation) -> Response<Body> {
         .headers
         .insert(header::RETRY_AFTER, RETRY_AFTER_FAILURES);
     response
+}
+
+/// The answer where a platform has no store to ask.
+pub fn unavailable<Body>(error: &StoreError) -> Response<Body> {
+    let explanation = Explanation {
+        outcome: "refuse",
+        ..Explanation::default()
+    };
+    store_failed(error, explanation)
 }
 
 /// Answers a request.
@@ -355,12 +366,34 @@ impl<S: Records + Blobs> Context<'_, S> {
             length: blob.length,
             media_type: media_type(path.name()),
         };
+        if let Some(address) = self.elsewhere(&file, blob, explanation)? {
+            return Ok(redirect(&address));
+        }
         self.stored(
             &file,
             explanation.class,
             vec![(BlobKey::content(&blob.sha256), blob.length)],
         )
         .await
+    }
+
+    /// The address at which the device can get a large file from the store itself. Only a file that devices
+    /// share has one; a device that has the file already need not go there.
+    fn elsewhere(
+        &self,
+        file: &File<'_>,
+        blob: &BlobRecord,
+        explanation: &Explanation,
+    ) -> Result<Option<String>, Failure> {
+        let over = self.site.images.redirect_over;
+        let large = over.is_some_and(|bytes| blob.length > bytes);
+        let asked = self.request.method == Method::GET
+            && precondition::evaluate(self.request.headers, file.validators()) == Verdict::Proceed;
+        if !large || !asked || explanation.class != Some(Class::Shared) {
+            return Ok(None);
+        }
+        let key = BlobKey::content(&blob.sha256);
+        Ok(self.store.presigned(&key, REDIRECT_SECONDS)?)
     }
 
     /// Sends parts of the store; nothing is read for a HEAD, a 304, a 412 or a 416.
@@ -644,6 +677,15 @@ fn representation<Body>(file: &File<'_>, class: Option<Class>) -> Response<Body>
     if let Some(date) = file.modified.and_then(precondition::format_date) {
         put(head, header::LAST_MODIFIED, &date);
     }
+    response
+}
+
+/// 302 to an address that is good for a while and for whoever has it, so that nobody may keep it.
+fn redirect<Body>(address: &str) -> Response<Body> {
+    let mut response = empty(StatusCode::FOUND);
+    put(&mut response.headers, header::LOCATION, address);
+    let value = "private, no-store";
+    put(&mut response.headers, header::CACHE_CONTROL, value);
     response
 }
 

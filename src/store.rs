@@ -84,6 +84,11 @@ pub trait Blobs {
     /// Stores a new blob of exactly `length` bytes, durably, before it returns; or nothing.
     async fn put(&self, key: &BlobKey, body: Self::Upload, length: u64) -> Result<(), StoreError>;
 
+    /// A URL by which anybody can read a blob for some seconds, or `None` where blobs have none.
+    fn presigned(&self, _: &BlobKey, _: u64) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+
     /// Takes a blob away, if it is there.
     async fn delete(&self, key: &BlobKey) -> Result<(), StoreError>;
 }

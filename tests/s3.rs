@@ -455,7 +455,13 @@ fn filling_again_keeps_a_devices_state_and_its_settings_of_the_current_release()
     let new = second.sites[SITE].release.clone();
     let again = || {
         let entries = entries::of(&second);
-        block_on(fill(&&store.bucket, &entries, Upload::of_file)).unwrap();
+        block_on(fill(
+            &&store.bucket,
+            &&store.bucket,
+            &entries,
+            Upload::of_file,
+        ))
+        .unwrap();
         device().0
     };
     let releases = |record: &DeviceRecord| -> Vec<ReleaseId> {

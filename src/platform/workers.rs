@@ -64,7 +64,7 @@ pub async fn answer(
     let store = KeyedStore {
         values: Values(env.clone()),
         objects: Bucket(env.clone()),
-        kept: &*KEPT,
+        kept: &KEPT,
         now,
     };
     let mut lines = head.lines();

@@ -61,6 +61,16 @@ pub trait KeyValue {
     async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
 }
 
+/// A store of small values that can be written: publishing does so, requests never do.
+#[expect(
+    async_fn_in_trait,
+    reason = "the platforms' futures are not Send, and need not be"
+)]
+pub trait WritableValues: KeyValue {
+    /// Sets a value, durably.
+    async fn set(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError>;
+}
+
 /// A store of objects: strongly consistent, conditional writes, bodies that stream.
 #[expect(
     async_fn_in_trait,
@@ -94,6 +104,11 @@ pub trait Objects {
 
     /// See [`Blobs::put`].
     async fn put(&self, key: &str, body: Self::Upload, length: u64) -> Result<(), StoreError>;
+
+    /// See [`Blobs::presigned`].
+    fn presigned(&self, _: &str, _: u64) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
 
     /// See [`Blobs::delete`].
     async fn delete(&self, key: &str) -> Result<(), StoreError>;
@@ -212,6 +227,10 @@ impl<V: KeyValue, O: Objects> Blobs for KeyedStore<'_, V, O> {
 
     async fn put(&self, key: &BlobKey, body: O::Upload, length: u64) -> Result<(), StoreError> {
         self.objects.put(key.as_str(), body, length).await
+    }
+
+    fn presigned(&self, key: &BlobKey, seconds: u64) -> Result<Option<String>, StoreError> {
+        self.objects.presigned(key.as_str(), seconds)
     }
 
     async fn delete(&self, key: &BlobKey) -> Result<(), StoreError> {
