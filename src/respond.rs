@@ -426,7 +426,11 @@ impl<S: Records + Blobs> Context<'_, S> {
             let to = range.end.clamp(start, start + length) - start;
             start += length;
             if from < to {
-                let body = self.store.get(&key, from..to).await?;
+                let body = if bodies.is_empty() {
+                    self.store.get(&key, from..to).await?
+                } else {
+                    self.store.follow(&key, from..to).await?
+                };
                 bodies.push(body.ok_or_else(|| missing(&key))?);
             }
         }
@@ -521,7 +525,9 @@ impl<S: Records + Blobs> Context<'_, S> {
         let key = BlobKey::upload(&self.site.name, mac, name, &id);
         self.store.put(&key, upload, length).await?;
         let segment = Segment { id, length };
-        match self.enter(mac, name, pattern, segment).await {
+        let mut tried = None;
+        let entered = self.enter(mac, name, pattern, segment, &mut tried).await;
+        match entered {
             Ok((new, etag_text)) => {
                 explanation.source = Some(format!("uploads/{name}"));
                 explanation.reason = format!("{length} bytes kept");
@@ -534,8 +540,11 @@ impl<S: Records + Blobs> Context<'_, S> {
                 Ok(response)
             }
             Err(failure) => {
-                // Best effort: a blob that no record names is never served.
-                let _ = self.store.delete(&key).await;
+                // A record that failed to be written may have been written all the same, and names the blob
+                // then. A blob that no record names is never served; taking it away is best effort.
+                if tried.is_none() {
+                    let _ = self.store.delete(&key).await;
+                }
                 Err(failure)
             }
         }
@@ -565,30 +574,33 @@ impl<S: Records + Blobs> Context<'_, S> {
         Ok(length)
     }
 
-    /// Makes a stored segment the newest of its file; says whether the file is new, and its tag.
+    /// Makes a stored segment the newest of its file; says whether the file is new, and its tag. `tried` is
+    /// what was last tried: from then on the record may name the segment, whatever the store said.
     async fn enter(
         &self,
         mac: MacAddress,
         name: &str,
         pattern: &Pattern,
         segment: Segment,
+        tried: &mut Option<Entry>,
     ) -> Result<(bool, String), Failure> {
         let append = self
             .request
             .headers
             .get(APPEND)
             .and_then(|value| value.to_str().ok()?.parse().ok());
+        let mut failed = false;
         for _ in 0..TRIES {
             let Some((mut record, revision)) = self.store.device(&self.site.name, mac).await?
             else {
                 break;
             };
-            let newest = record.state.newest(name);
-            if newest.is_some_and(|version| version.id() == segment.id) {
+            if let Some(entry) = tried.take_if(|_| record.state.holds(name, &segment.id)) {
                 // The store wrote it the last time, though it said otherwise.
-                return Ok((true, segment.id));
+                self.drop_segments(mac, entry.dropped).await;
+                return Ok((entry.new, segment.id));
             }
-            let new = newest.is_none();
+            let new = record.state.newest(name).is_none();
             let limits = &self.site.uploads;
             let upload = Upload {
                 name,
@@ -600,25 +612,33 @@ impl<S: Records + Blobs> Context<'_, S> {
             let dropped = record
                 .state
                 .accept(&upload, segment.clone(), append, limits, kin);
-            if self
+            let updated = self
                 .store
-                .update_device(&self.site.name, mac, &revision, &record)
-                .await?
-            {
-                for (name, segment) in dropped {
-                    // Best effort, as above.
-                    let _ = self
-                        .store
-                        .delete(&BlobKey::upload(&self.site.name, mac, &name, &segment.id))
-                        .await;
+                .update_device(&self.site.name, mac, &revision, &record);
+            match updated.await {
+                Ok(true) => {
+                    self.drop_segments(mac, dropped).await;
+                    return Ok((new, segment.id));
                 }
-                return Ok((new, segment.id));
+                Err(error) if failed => return Err(error.into()),
+                result => {
+                    failed = result.is_err();
+                    *tried = Some(Entry { new, dropped });
+                }
             }
         }
         Err(Failure::Status(
             StatusCode::SERVICE_UNAVAILABLE,
             "the device's record keeps changing".to_owned(),
         ))
+    }
+
+    /// Best effort: bytes that no record names any more are never served.
+    async fn drop_segments(&self, mac: MacAddress, dropped: Vec<(String, Segment)>) {
+        for (name, segment) in dropped {
+            let key = BlobKey::upload(&self.site.name, mac, &name, &segment.id);
+            let _ = self.store.delete(&key).await;
+        }
     }
 
     fn contact(
@@ -642,6 +662,14 @@ impl<S: Records + Blobs> Context<'_, S> {
         };
         Some((self.site.name.clone(), mac, contact))
     }
+}
+
+/// An upload's place in a device's record.
+struct Entry {
+    /// Whether there was no file of its name before.
+    new: bool,
+    /// What falls off the end for it, by its file's name.
+    dropped: Vec<(String, Segment)>,
 }
 
 /// A representation, before it is decided how much of it is sent.
