@@ -8,9 +8,11 @@ pub mod check;
 mod devices;
 pub mod diagnostic;
 mod document;
+mod entrance;
 pub mod entries;
 mod files;
 pub mod fill;
+pub mod keys;
 mod places;
 pub mod preview;
 pub mod starter;
@@ -74,6 +76,10 @@ pub fn compile(directory: &Path, hashes: &mut Hashes) -> Result<Fleet, Vec<Diagn
         tenant: Default::default(),
     };
     let mut compiled = Compiled {
+        deployment: Deployment {
+            refusal: deployment.refusal,
+            ..Deployment::default()
+        },
         broken: sites.broken,
         ..Compiled::default()
     };
@@ -163,6 +169,8 @@ impl Compiled {
             layer: site.layer,
             uploads: deployment.uploads.over(&site.uploads),
             images: places::images_over(&deployment.images, &site.images),
+            passwords: site.passwords,
+            relay_cache: site.relay_cache,
         };
         self.sites.insert(site.name, Arc::new(record));
     }
