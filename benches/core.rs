@@ -90,6 +90,7 @@ fn rendering(criterion: &mut Criterion) {
                 serde_json::from_slice(black_box(bytes)).expect("a record");
             let model = release.model(None, &settings.model);
             let subject = Subject {
+                own_address: false,
                 site: &site,
                 release: &release,
                 base: site.base(),

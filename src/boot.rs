@@ -62,6 +62,9 @@ pub struct Arguments {
     /// The user changes a setting on the phone: NAME=VALUE
     #[arg(long)]
     pub set: Vec<String>,
+    /// Cut the power after so many requests: what the phone had not written down by then is lost
+    #[arg(long)]
+    pub power_cut: Option<usize>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -119,12 +122,13 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<bool, BootErro
         client: Client::new(arguments, &flash, phone).map_err(BootError::Arguments)?,
         report: Report::new(phone.name, mac),
         changes: changes(&arguments.set)?,
+        kept: flash.clone(),
     };
     let before = flash.parameters.clone();
     boot.start(&mut flash);
     boot.report.requests = boot.client.take_requests();
     if let Some(path) = &arguments.state {
-        flash.save(path)?;
+        boot.kept.save(path)?;
     }
     let compared = arguments.compare.then_some(&before);
     match arguments.json {
@@ -153,6 +157,8 @@ struct Boot {
     client: Client,
     report: Report,
     changes: Vec<(String, String)>,
+    /// The flash as it would be found after a power cut.
+    kept: Flash,
 }
 
 impl Boot {
@@ -162,9 +168,27 @@ impl Boot {
             Maker::PanasonicText | Maker::PanasonicXml => panasonic::boot(self, flash),
             Maker::Polycom => polycom::boot(self, flash),
         }
+        self.write_down(flash);
         self.report.firmware = flash.firmware.clone();
+        if self.client.is_out() {
+            self.report.finding("the power was cut");
+        }
+    }
+
+    /// The phone begins anew with what it has written down.
+    fn reboot(&mut self, flash: &mut Flash) {
+        self.write_down(flash);
+        self.report.reboots += 1;
+        self.report.files.clear();
+        self.report.came_up = false;
+    }
+
+    fn write_down(&mut self, flash: &mut Flash) {
         if self.report.came_up {
             flash.parameters = self.report.parameters();
+        }
+        if !self.client.is_out() {
+            self.kept.clone_from(flash);
         }
     }
 }

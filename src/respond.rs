@@ -364,19 +364,27 @@ impl<S: Records + Blobs> Context<'_, S> {
     /// The absolute address that stands before the names of files: of the relay that the phone reaches us
     /// by, of the device where the file is its own, so that a file is the same whichever way it was asked
     /// for, and else of whoever asked.
-    fn base(&self, explanation: &Explanation) -> Option<String> {
+    ///
+    /// It says as well whether that is an address that a device can come to on its own.
+    fn base(&self, explanation: &Explanation) -> (Option<String>, bool) {
         let relay = RelayWord::parse(self.request.headers);
         let relay = relay.filter(|_| self.standing.relayed || self.standing.open);
         if let Some(base) = relay.and_then(|relay| relay.base) {
-            return Some(base.to_owned());
+            return (Some(base.to_owned()), false);
         }
+        let own = explanation
+            .mac
+            .filter(|_| explanation.class == Some(Class::Device));
+        let keyed = matches!(self.access, Some(Access::Keys(_)));
+        let has_key = keyed && self.request.secrets.is_some();
+        (self.keyed_base(own), own.is_some() && has_key)
+    }
+
+    fn keyed_base(&self, own: Option<MacAddress>) -> Option<String> {
         let base = self.site.base()?;
         let (Some(Access::Keys(terms)), Some(secrets)) = (self.access, self.request.secrets) else {
             return Some(base);
         };
-        let own = explanation
-            .mac
-            .filter(|_| explanation.class == Some(Class::Device));
         let mac = own.or(self.standing.own);
         let keyed = self.standing.generation.is_some() || self.request.operator;
         if mac.is_none() && !keyed {
@@ -404,10 +412,12 @@ impl<S: Records + Blobs> Context<'_, S> {
         let settings = self
             .device
             .and_then(|record| record.settings.get(&self.release.id.0));
+        let (base, own_address) = self.base(explanation);
         let subject = Subject {
             site: self.site,
             release: self.release,
-            base: self.base(explanation),
+            base,
+            own_address,
             vendor: template
                 .split_once('/')
                 .and_then(|(vendor, _)| crate::vendor::Vendor::find(vendor)),

@@ -31,6 +31,8 @@ pub struct Subject<'a> {
     pub release: &'a Release,
     /// Absolute address of the site's root, with the key that the request came with.
     pub base: Option<String>,
+    /// Whether `base` is the device's own address, which opens its files without a window.
+    pub own_address: bool,
     /// Whose template it is.
     pub vendor: Option<&'static Vendor>,
     /// The model that the file is for, where it is for one.
@@ -374,7 +376,7 @@ fn items<'m>(
 
 /// What is no setting: the address, the place, the phone.
 fn facts(subject: &Subject<'_>) -> Vec<(&'static str, minijinja::Value)> {
-    let mut values = Vec::with_capacity(10);
+    let mut values = Vec::with_capacity(11);
     let mut put = |name: &'static str, value| values.push((name, value));
     put("site", minijinja::Value::from(&subject.site.name));
     put(
@@ -387,6 +389,9 @@ fn facts(subject: &Subject<'_>) -> Vec<(&'static str, minijinja::Value)> {
     );
     if let Some(base) = &subject.base {
         put("base", minijinja::Value::from(base));
+    }
+    if let (Some(base), true) = (&subject.base, is_handed_over(subject)) {
+        put("own_address", minijinja::Value::from(base));
     }
     if let Some(tenant) = &subject.site.tenant {
         put("tenant", minijinja::Value::from(tenant));
@@ -406,6 +411,13 @@ fn facts(subject: &Subject<'_>) -> Vec<(&'static str, minijinja::Value)> {
         put("mac_upper", minijinja::Value::from(mac.upper()));
     }
     values
+}
+
+/// Whether the file tells its device to come to its own address from now on.
+fn is_handed_over(subject: &Subject<'_>) -> bool {
+    let model = subject.model.as_ref().zip(subject.vendor);
+    let reaches = model.is_some_and(|(model, vendor)| vendor.hand_over.reaches(model.family));
+    subject.own_address && subject.device.is_some() && reaches
 }
 
 /// The vendor's models that the operator says something of, for files that name models.

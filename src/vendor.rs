@@ -35,6 +35,9 @@ pub struct Vendor {
     pub posts: bool,
     /// The user and the password that its phones have from the factory and that everybody knows.
     pub factory_password: Option<(&'static str, &'static str)>,
+    /// The families of its models that its template for a device hands an address of the device's own, to keep
+    /// instead of DHCP's: those whose maker says how.
+    pub hand_over: HandOver,
     /// Whether its phones are said to follow a redirect to a file; see docs/spin.md for what that rests on.
     pub follows_redirects: bool,
     /// The format of a template that does not look like XML.
@@ -48,6 +51,25 @@ pub struct Vendor {
     pub reserved: &'static [(&'static str, &'static str)],
     /// Names that only a file with this text in it may have: pattern, text and reason.
     pub marked: &'static [(&'static str, &'static str, &'static str)],
+}
+
+/// Which models can be handed an address of their own, with their key in it, by a file that they read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum HandOver {
+    /// Those of every family.
+    All,
+    /// Those of some families; for the others no document says how.
+    Families(&'static [&'static str]),
+}
+
+impl HandOver {
+    /// Whether models of this family can.
+    pub fn reaches(self, family: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Families(families) => families.contains(&family),
+        }
+    }
 }
 
 /// One product.

@@ -1,5 +1,9 @@
 //! Simulated phones: as captured against canned answers, and whole boots against the native server.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 #[path = "support/boots.rs"]
 mod boots;
@@ -14,16 +18,20 @@ use std::sync::Arc;
 use std::thread;
 
 use handset::boot::Arguments;
+use handset::enrolment::Enrolment;
+use handset::enrolment::Window;
 use handset::fleet;
 use handset::fleet::Hashes;
 use handset::platform::native::ServeOptions;
 use handset::platform::native::Server;
 use handset::platform::native::log::Log;
+use handset::store::Records;
 use handset::store::directory::DirectoryStore;
 use serde_json::Value;
 
 use boots::boot_phone;
 use boots::phone;
+use boots::secret::with_keys;
 
 fn requests(report: &Value) -> Vec<String> {
     let rows = report["requests"].as_array().unwrap();
@@ -309,4 +317,122 @@ fn overrides_survive_a_reset() {
 #[test]
 fn the_office() {
     boots::the_office(serve("office").0.address());
+}
+
+/// A store over the same state directory, as another process has it.
+fn beside(name: &str, state: &Path) -> DirectoryStore {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures")
+        .join(name);
+    let fleet = fleet::compile(&directory, &mut Hashes::default()).unwrap();
+    DirectoryStore::open(state, fleet.snapshot).unwrap()
+}
+
+fn set_enrolment(store: &DirectoryStore, site: &str, mac: &str, enrolment: Enrolment) {
+    let mac = mac.parse().unwrap();
+    let (mut record, revision) = wait(store.device(site, mac)).unwrap().unwrap();
+    record.state.enrolment = enrolment;
+    assert!(wait(store.update_device(site, mac, &revision, &record)).unwrap());
+}
+
+fn enrolment(store: &DirectoryStore, site: &str, mac: &str) -> Enrolment {
+    let device = wait(store.device(site, mac.parse().unwrap()));
+    device.unwrap().unwrap().0.state.enrolment
+}
+
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.unwrap().block_on(future)
+}
+
+/// A window that is over at some time, in milliseconds since 1970.
+fn window(until: u64) -> Enrolment {
+    Enrolment::Enrolling(Window {
+        until: Some(until),
+        binds: true,
+        ..Window::default()
+    })
+}
+
+/// The models of the office whose makers say how they are handed an address: model, address and site.
+const HANDED: [(&str, &str, &str); 9] = [
+    ("VVX 500", "0004f2000500", "hq"),
+    ("VVX 450", "64167f000450", "hq"),
+    ("SoundPoint IP 331", "0004f2000331", "hq"),
+    ("420HD", "00908f000420", "hq"),
+    ("440HD", "00908f000440", "hq"),
+    ("KX-UT136", "0080f0000136", "hq"),
+    ("KX-UT113", "0080f0000113", "branch"),
+    ("420HD", "00908f000421", "branch"),
+    ("VVX 500", "0004f2000501", "branch"),
+];
+
+/// A phone that DHCP gives its site's address.
+fn new_phone(server: &Server, flash: &Path, (model, mac, site): (&str, &str, &str)) -> Arguments {
+    let url = with_keys(&format!("http://prov.example.net/{site}/~/"));
+    let mut arguments = phone(model, mac, url);
+    arguments.resolve = vec![format!("prov.example.net={}", server.address())];
+    arguments.state = Some(flash.join("flash"));
+    arguments
+}
+
+/// DHCP says the same all the time.
+#[test]
+fn a_phone_that_was_reset_enrols_in_its_window_and_comes_up_for_good() {
+    let (server, state) = serve("office");
+    let store = beside("office", state.path());
+    for handed in HANDED {
+        let (model, mac, site) = handed;
+        let flash = tempfile::tempdir().unwrap();
+        let dhcp = new_phone(&server, flash.path(), handed);
+        assert!(!boot_phone(&dhcp).0, "{model} came up without a window");
+        set_enrolment(&store, site, mac, window(u64::MAX));
+        let reset = Arguments {
+            factory_reset: true,
+            ..dhcp.clone()
+        };
+        let (good, report) = boot_phone(&reset);
+        assert!(good, "{model}: {report:#}");
+        if matches!(enrolment(&store, site, mac), Enrolment::Enrolling(_)) {
+            set_enrolment(&store, site, mac, window(1));
+        }
+        for boot in 1..=3 {
+            let (good, report) = boot_phone(&dhcp);
+            assert!(good, "{model}, boot {boot}: {report:#}");
+        }
+        let enrolled = enrolment(&store, site, mac);
+        assert!(
+            matches!(enrolled, Enrolment::Enrolled { .. }),
+            "{model}: {enrolled:?}"
+        );
+        assert!(!boot_phone(&reset).0, "{model}: the window is over");
+    }
+}
+
+/// Whatever the phone had not written down is lost, and whatever the server had is not.
+#[test]
+fn a_power_cut_while_a_phone_enrols_does_no_harm() {
+    let (server, state) = serve("office");
+    let store = beside("office", state.path());
+    // One of each kind.
+    for handed in [HANDED[0], HANDED[2], HANDED[3], HANDED[5], HANDED[7]] {
+        let (model, mac, site) = handed;
+        for cut in 1.. {
+            set_enrolment(&store, site, mac, window(u64::MAX));
+            let flash = tempfile::tempdir().unwrap();
+            let dhcp = new_phone(&server, flash.path(), handed);
+            let (whole, report) = boot_phone(&Arguments {
+                power_cut: Some(cut),
+                ..dhcp.clone()
+            });
+            let (good, again) = boot_phone(&dhcp);
+            assert!(
+                good,
+                "{model}, cut after request {cut}: {report:#}, then {again:#}"
+            );
+            if whole {
+                break;
+            }
+        }
+    }
 }

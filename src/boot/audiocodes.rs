@@ -29,18 +29,18 @@ pub(super) fn boot(boot: &mut Boot, flash: &mut Flash) {
                 .finding(format!("the address is of no use: {problem}"));
         }
     };
-    let mut addresses = (found.firmware.to_string(), found.configuration.to_string());
+    let found = (found.firmware.to_string(), found.configuration.to_string());
     for _ in 0..BOOTS {
+        let addresses = told(flash).unwrap_or_else(|| found.clone());
         let upper = boot.mac.upper();
         boot.client.user_agent = format!(
             "AUDC-IPPhone/{} ({}; {upper})",
             flash.firmware, boot.phone.name
         );
-        boot.report.files.clear();
         match boot.client.image(&addresses.0, &flash.firmware) {
             Image::New(version) => {
                 flash.firmware = version;
-                boot.report.reboots += 1;
+                boot.reboot(flash);
                 continue;
             }
             Image::Failed(problem) => {
@@ -51,26 +51,34 @@ pub(super) fn boot(boot: &mut Boot, flash: &mut Flash) {
             Image::Same => {}
         }
         configure(boot, &addresses.1);
-        match static_addresses(boot).filter(|told| *told != addresses) {
-            Some(told) => addresses = told,
-            None => return,
+        let parameters = boot.report.parameters();
+        let said = parameters.iter();
+        flash.tell(
+            said.filter(|(name, _)| ADDRESSES.contains(&name.as_str()))
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+        );
+        if told(flash).is_none_or(|told| told == addresses) {
+            return;
         }
-        boot.report.reboots += 1;
+        boot.reboot(flash);
     }
     boot.report.finding(
         "the phone reboots again and again: the image never becomes the version that runs",
     );
 }
 
-/// The addresses that the configuration tells the phone to use from now on.
-fn static_addresses(boot: &Boot) -> Option<(String, String)> {
-    let parameters = boot.report.parameters();
-    parameters
-        .get("provisioning/method")
-        .filter(|method| *method == "STATIC")?;
-    let firmware = parameters.get("provisioning/firmware/url")?;
-    let configuration = parameters.get("provisioning/configuration/url")?;
-    Some((firmware.clone(), configuration.clone()))
+/// The method, and the two addresses that it makes count.
+const ADDRESSES: [&str; 3] = [
+    "provisioning/method",
+    "provisioning/firmware/url",
+    "provisioning/configuration/url",
+];
+
+/// The addresses that a configuration told the phone to use from then on, whatever DHCP says.
+fn told(flash: &Flash) -> Option<(String, String)> {
+    let [method, firmware, configuration] = ADDRESSES.map(|name| flash.told.get(name));
+    method.filter(|method| *method == "STATIC")?;
+    Some((firmware?.clone(), configuration?.clone()))
 }
 
 fn configure(boot: &mut Boot, url: &str) {

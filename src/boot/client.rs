@@ -68,6 +68,8 @@ pub(super) struct Client {
     /// Sent once the server has asked for it.
     authorization: Option<String>,
     hosts: BTreeMap<String, String>,
+    /// How many requests the power lasts for.
+    power: Option<usize>,
     /// The User-Agent of the next requests.
     pub(super) user_agent: String,
     requests: Vec<Exchange>,
@@ -101,6 +103,7 @@ impl Client {
                 .map(|(user, password)| (user.to_owned(), password.to_owned())),
             authorization: None,
             hosts: hosts.collect::<Result<_, String>>()?,
+            power: arguments.power_cut,
             user_agent: String::new(),
             requests: Vec::new(),
         })
@@ -109,6 +112,11 @@ impl Client {
     /// The requests so far.
     pub(super) fn take_requests(&mut self) -> Vec<Exchange> {
         std::mem::take(&mut self.requests)
+    }
+
+    /// Whether the power is gone.
+    pub(super) fn is_out(&self) -> bool {
+        self.power == Some(0)
     }
 
     /// Adds a word to the last request's row.
@@ -205,6 +213,9 @@ impl Client {
         body: Option<&[u8]>,
         mut read: impl FnMut(&mut Response<ureq::Body>) -> Result<u64, String>,
     ) -> Result<u16, String> {
+        if self.is_out() {
+            return Err("there is no power".to_owned());
+        }
         let start = Instant::now();
         let mut answer = self.call(method, url, body);
         let asked = matches!(&answer, Ok(response) if response.status() == 401);
@@ -238,11 +249,12 @@ impl Client {
     }
 
     fn call(
-        &self,
+        &mut self,
         method: &str,
         url: &str,
         body: Option<&[u8]>,
     ) -> Result<Response<ureq::Body>, String> {
+        self.power = self.power.map(|left| left.saturating_sub(1));
         let (url, credentials) = without_credentials(url);
         let (url, host) = self.resolve(&url);
         let mut request = http::Request::builder().method(method).uri(url);

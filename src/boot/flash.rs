@@ -26,6 +26,9 @@ pub(super) struct Flash {
     /// Directory for logs, as the last master file said.
     #[serde(default)]
     pub(super) log_directory: String,
+    /// The addresses that configurations told it to come to, by the names of their settings.
+    #[serde(default)]
+    pub(super) told: BTreeMap<String, String>,
     /// The last good configuration.
     #[serde(default)]
     pub(super) parameters: BTreeMap<String, String>,
@@ -48,6 +51,14 @@ impl Flash {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Notes what a configuration says of addresses; `true` if that is news.
+    pub(super) fn tell<'s>(&mut self, said: impl Iterator<Item = (&'s str, &'s str)>) -> bool {
+        let before = self.told.clone();
+        self.told
+            .extend(said.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        self.told != before
     }
 
     /// Writes the flash beside and renames it, as a power cut would have it.

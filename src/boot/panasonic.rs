@@ -21,7 +21,6 @@ const ORDER: [&str; 3] = [
 /// Boots until the firmware is the one that the configuration names.
 pub(super) fn boot(boot: &mut Boot, flash: &mut Flash) {
     for _ in 0..BOOTS {
-        boot.report.files.clear();
         boot.client.user_agent = format!(
             "Panasonic_{}/{} ({})",
             boot.phone.name, flash.firmware, boot.mac
@@ -31,16 +30,21 @@ pub(super) fn boot(boot: &mut Boot, flash: &mut Flash) {
         };
         certificates(boot, &addresses);
         for name in ORDER {
-            if let Some(address) = value(&addresses, name) {
+            // What the device's own file said goes before what DHCP leads to.
+            let told = flash.told.get(name).map(String::as_str);
+            if let Some(address) = told.or_else(|| value(&addresses, name)) {
                 let address = substitute(address, boot, flash);
                 device_file(boot, &address);
             }
         }
         boot.report.came_up = !boot.report.files.is_empty();
+        let parameters = boot.report.parameters();
+        let said = ORDER.into_iter();
+        flash.tell(said.filter_map(|name| Some((name, parameters.get(name)?.as_str()))));
         if !upgrade(boot, flash) {
             return;
         }
-        boot.report.reboots += 1;
+        boot.reboot(flash);
     }
     boot.report.finding(
         "the phone reboots again and again: the image never becomes the version that runs",

@@ -17,16 +17,18 @@ pub(super) fn boot(boot: &mut Boot, flash: &mut Flash) {
         if !once(boot, flash) {
             return;
         }
-        boot.report.reboots += 1;
+        boot.reboot(flash);
     }
     boot.report.finding(
         "the phone reboots again and again: the image never becomes the version that runs",
     );
 }
 
-/// One boot; `true` if new firmware was burned and the phone reboots.
+/// One boot; `true` if the phone reboots: it has burned new firmware, or was told another address.
 fn once(boot: &mut Boot, flash: &mut Flash) -> bool {
-    boot.report.files.clear();
+    if let Some(address) = told(flash) {
+        boot.url = address;
+    }
     agent(boot, flash, "Updater");
     let log = join(
         &base(&boot.url),
@@ -53,10 +55,37 @@ fn once(boot: &mut Boot, flash: &mut Flash) -> bool {
     }
     boot.report.came_up = true;
     flash.log_directory.clone_from(&master.log_directory);
+    if tell(&boot.report.parameters(), flash) {
+        return true;
+    }
     overrides(boot, flash, &master);
     extras(boot, &master);
     app_log(boot, flash, &master);
     false
+}
+
+/// Where the phone looks for its server, and the server that it looks for where that is its own setting.
+const ADDRESSES: [&str; 3] = [
+    "device.dhcp.bootSrvUseOpt",
+    "device.prov.serverType",
+    "device.prov.serverName",
+];
+
+/// Notes the addresses among parameters; each counts only where the file says so twice.
+fn tell(parameters: &BTreeMap<String, String>, flash: &mut Flash) -> bool {
+    let is_set = |name: &str| parameters.get(name).is_some_and(|value| value == "1");
+    let said = ADDRESSES.into_iter().filter_map(|name| {
+        let counts = is_set("device.set") && is_set(&format!("{name}.set"));
+        Some((name, parameters.get(name).filter(|_| counts)?.as_str()))
+    });
+    flash.tell(said)
+}
+
+/// The address that a configuration told the phone to come to, whatever DHCP says.
+fn told(flash: &Flash) -> Option<String> {
+    let [option, scheme, name] = ADDRESSES.map(|name| flash.told.get(name));
+    option.filter(|option| *option == "Static")?;
+    Some(format!("{}://{}/", scheme?.to_ascii_lowercase(), name?))
 }
 
 /// What a master file says to this phone.

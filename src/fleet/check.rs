@@ -14,6 +14,7 @@ use crate::release::Release;
 use crate::release::Rule;
 use crate::render::RenderError;
 use crate::settings;
+use crate::site::Access;
 use crate::site::SiteRecord;
 use crate::variables::Subject;
 use crate::variables::Variables;
@@ -42,6 +43,7 @@ pub fn check(fleet: &Fleet) -> Vec<Diagnostic> {
             models.insert(settings.model);
         }
         checker.redirects(site, release, &models);
+        checker.hand_overs(site, release, &models);
         for model in models.iter().filter_map(|model| release.model(None, model)) {
             checker.shared(site, release, &model);
         }
@@ -88,7 +90,8 @@ impl Checker<'_> {
             rule.is_device() && (!pinned || settings.firmware.is_some())
         });
         for template in templates {
-            let subject = subject(site, release, Some(model.clone()), Some((mac, settings)));
+            let mut subject = subject(site, release, Some(model.clone()), Some((mac, settings)));
+            subject.own_address = matches!(self.access(site), Some(Access::Keys(_)));
             self.render(&template, &subject, &place, &format!("for {mac}"));
         }
     }
@@ -113,6 +116,40 @@ impl Checker<'_> {
             let place = Place::file(format!("sites/{}.toml", site.name));
             self.warnings.warning(&place, problem, remedy);
         }
+    }
+
+    /// A phone of a site that asks for keys, which nothing hands a key of its own, gets its files only while a
+    /// window is open.
+    fn hand_overs(&mut self, site: &SiteRecord, release: &Release, models: &BTreeSet<String>) {
+        let Some(Access::Keys(terms)) = self.access(site) else {
+            return;
+        };
+        if terms.certificates || !terms.relays.is_empty() {
+            return;
+        }
+        let models = models.iter().filter_map(|name| release.model(None, name));
+        let alone: Vec<&str> = models
+            .filter(|model| {
+                let vendor = Vendor::find(model.vendor);
+                vendor.is_some_and(|vendor| !vendor.hand_over.reaches(model.family))
+            })
+            .map(|model| model.name)
+            .collect();
+        if alone.is_empty() {
+            return;
+        }
+        let problem = format!(
+            "no document says how {} is told an address of its own",
+            alone.join(", ")
+        );
+        let remedy = "enter what `handset key DIR SITE MAC` prints at the phone, let `client_certificates` count, \
+                      put a relay beside it, or open a window before each boot";
+        let place = Place::file(format!("sites/{}.toml", site.name));
+        self.warnings.warning(&place, problem, remedy);
+    }
+
+    fn access(&self, site: &SiteRecord) -> Option<&Access> {
+        self.fleet.snapshot.deployment.sites.get(&site.name)
     }
 
     fn shared(&mut self, site: &SiteRecord, release: &Release, model: &Model<'_>) {
@@ -194,6 +231,7 @@ fn subject<'a>(
         site,
         release,
         base: site.base(),
+        own_address: false,
         vendor,
         model,
         device,

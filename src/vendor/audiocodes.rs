@@ -8,6 +8,7 @@ use super::FileKind::Configuration;
 use super::FileKind::FirmwareImage;
 use super::FileRule;
 use super::Format;
+use super::HandOver;
 use super::Model;
 use super::Source;
 use super::Source::Firmware;
@@ -25,6 +26,7 @@ pub const AUDIOCODES: Vendor = Vendor {
     ],
     posts: false,
     factory_password: None,
+    hand_over: HandOver::All,
     follows_redirects: false,
     text: Format::KeyValue,
     models: MODELS,

@@ -9,6 +9,7 @@ use super::FileKind::FirmwareImage;
 use super::FileKind::MasterConfiguration;
 use super::FileRule;
 use super::Format;
+use super::HandOver;
 use super::Model;
 use super::Source;
 use super::Source::Firmware;
@@ -30,6 +31,9 @@ pub const PANASONIC: Vendor = Vendor {
     ],
     posts: false,
     factory_password: None,
+    // What a device's own file says goes before the file that DHCP led to (KX-UT123, page 46). Whether a KX-UTG
+    // takes an address from its own file is not written anywhere.
+    hand_over: HandOver::Families(&["ut"]),
     follows_redirects: false,
     text: Format::QuotedLines,
     models: MODELS,

@@ -17,6 +17,7 @@ use super::FileKind::Overrides;
 use super::FileKind::Resource as Extra;
 use super::FileRule;
 use super::Format;
+use super::HandOver;
 use super::Model;
 use super::Source;
 use super::Source::Firmware;
@@ -42,6 +43,7 @@ pub const POLYCOM: Vendor = Vendor {
     ],
     posts: false,
     factory_password: Some(("PlcmSpIp", "PlcmSpIp")),
+    hand_over: HandOver::All,
     follows_redirects: true,
     text: Format::Xml,
     models: MODELS,

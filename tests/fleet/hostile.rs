@@ -35,6 +35,7 @@ fn render(model: &str, template: &str, password: &str) -> Result<String, RenderE
     let mac: MacAddress = "0004f2000001".parse().unwrap();
     let model = release.model(None, model).unwrap();
     let subject = Subject {
+        own_address: true,
         site,
         release,
         base: site.base(),
