@@ -41,9 +41,29 @@ pub fn network(address: &str) -> Option<String> {
     Some(format!("{}::/64", four.join(":")))
 }
 
+/// Whether a network is this machine itself.
+pub fn is_loopback(network: &str) -> bool {
+    network.starts_with("127.") || network == "0:0:0:0::/64"
+}
+
 #[cfg(test)]
 mod tests {
+    use super::is_loopback;
     use super::network;
+
+    #[test]
+    fn this_machine_is_no_network() {
+        for (address, expected) in [
+            ("127.0.0.1", true),
+            ("::ffff:127.0.0.1", true),
+            ("::1", true),
+            ("12.7.0.1", false),
+            ("2001:db8::1", false),
+        ] {
+            let network = network(address).unwrap();
+            assert_eq!(is_loopback(&network), expected, "{address}");
+        }
+    }
 
     #[test]
     fn addresses_are_counted_by_network() {

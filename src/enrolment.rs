@@ -126,6 +126,16 @@ impl Enrolment {
         }
     }
 
+    /// The state's name.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Enrolled { .. } => "enrolled",
+            Self::Enrolling(_) => "enrolling",
+            Self::Locked { .. } => "locked",
+            Self::Staged => "staged",
+        }
+    }
+
     /// Whether there is nothing to write down.
     pub fn is_staged(&self) -> bool {
         *self == Self::Staged

@@ -28,6 +28,7 @@ pub mod secret;
 pub mod settings;
 pub mod site;
 pub mod store;
+pub mod token;
 pub mod user_agent;
 pub mod variables;
 pub mod vendor;

@@ -1,6 +1,7 @@
 //! Carries out a route against the stores: HTTP semantics (RFC 9110) alike on every platform.
 
 mod door;
+mod operator;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -167,6 +168,9 @@ pub async fn respond<S: Records + Blobs>(
     request: Request<'_>,
     upload: S::Upload,
 ) -> Response<S::Body> {
+    if operator::is_asked(request.target) {
+        return operator::respond(store, &request, upload).await;
+    }
     let mut explanation = Explanation {
         outcome: "refuse",
         ..Explanation::default()

@@ -104,7 +104,7 @@ pub struct Explanation {
     pub site: Option<String>,
     /// The file rule that matched.
     pub rule: Option<String>,
-    /// `render`, `serve`, `accept` or `refuse`.
+    /// `render`, `serve`, `accept`, `operate` or `refuse`.
     pub outcome: &'static str,
     /// The template or blob.
     pub source: Option<String>,

@@ -1,7 +1,7 @@
 //! The stores: two small traits that every platform implements and the handler speaks to.
 //!
 //! `Ok(None)` is a missing object; an error is an error. What they deliberately do not do: no listing on
-//! the way of a request, no retry, no idea of HTTP. Futures are not `Send`: those of Workers are not.
+//! the way of a phone's request, no retry, no idea of HTTP. Futures are not `Send`: those of Workers are not.
 
 #[cfg(not(target_family = "wasm"))]
 pub mod directory;
@@ -64,7 +64,18 @@ pub trait Records {
         mac: MacAddress,
         contact: &Contact,
     ) -> Result<(), StoreError>;
+
+    /// The last contacts of a site's devices whose addresses come after `after`, in the order of those and at
+    /// most [`PAGE`] of them: for the operator, never on the way of a phone's request.
+    async fn contacts(
+        &self,
+        site: &str,
+        after: Option<MacAddress>,
+    ) -> Result<Vec<(MacAddress, Contact)>, StoreError>;
 }
+
+/// Contacts that are listed at once.
+pub const PAGE: usize = 100;
 
 /// The blobs: images, resources and uploads.
 #[expect(
@@ -93,6 +104,9 @@ pub trait Blobs {
 
     /// Stores a new blob of exactly `length` bytes, durably, before it returns; or nothing.
     async fn put(&self, key: &BlobKey, body: Self::Upload, length: u64) -> Result<(), StoreError>;
+
+    /// A small body whole, if it has at most `most` bytes.
+    async fn collect(&self, body: Self::Upload, most: usize) -> Result<Vec<u8>, StoreError>;
 
     /// A URL by which anybody can read a blob for some seconds, or `None` where blobs have none.
     fn presigned(&self, _: &BlobKey, _: u64) -> Result<Option<String>, StoreError> {

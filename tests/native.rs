@@ -806,6 +806,14 @@ impl Records for Panicking {
     async fn record_contact(&self, _: &str, _: MacAddress, _: &Contact) -> Result<(), StoreError> {
         panic!("on purpose")
     }
+
+    async fn contacts(
+        &self,
+        _: &str,
+        _: Option<MacAddress>,
+    ) -> Result<Vec<(MacAddress, Contact)>, StoreError> {
+        panic!("on purpose")
+    }
 }
 
 impl Blobs for Panicking {
@@ -821,6 +829,10 @@ impl Blobs for Panicking {
     }
 
     async fn delete(&self, _: &BlobKey) -> Result<(), StoreError> {
+        panic!("on purpose")
+    }
+
+    async fn collect(&self, _: Upload, _: usize) -> Result<Vec<u8>, StoreError> {
         panic!("on purpose")
     }
 }

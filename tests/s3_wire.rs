@@ -64,6 +64,10 @@ impl Wire for &Scripted {
         Ok(body.into())
     }
 
+    async fn gather(&self, _: u64, _: usize) -> Result<Vec<u8>, WireError> {
+        Ok(Vec::new())
+    }
+
     async fn pause(&self, milliseconds: u64) {
         self.pauses.borrow_mut().push(milliseconds);
         self.clock.set(self.clock.get() + milliseconds);

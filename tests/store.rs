@@ -147,10 +147,12 @@ macro_rules! conforms {
 conforms! {
     a_blob_is_read_back_by_ranges
     a_contact_replaces_the_one_before
+    a_small_body_is_collected
     a_deleted_blob_is_gone_and_deleting_it_again_is_no_error
     an_empty_blob_is_a_blob
     another_length_than_was_said_stores_nothing
     concurrent_updates_all_count
+    contacts_are_listed_by_site_in_pages
     missing_is_none
     updates_need_the_current_revision
 }

@@ -26,6 +26,7 @@ use crate::site::SiteRecord;
 use crate::store::BlobKey;
 use crate::store::Blobs;
 use crate::store::Contact;
+use crate::store::PAGE;
 use crate::store::Records;
 use crate::store::Revision;
 use crate::store::StoreError;
@@ -246,6 +247,31 @@ impl Records for DirectoryStore {
             .write_soon(&place, &json)
             .map_err(|error| down(mac, error))
     }
+
+    async fn contacts(
+        &self,
+        site: &str,
+        after: Option<MacAddress>,
+    ) -> Result<Vec<(MacAddress, Contact)>, StoreError> {
+        let folder = format!("contacts/{}", clean(site)?);
+        let names = self.state.names(&folder);
+        let names = names.map_err(|error| down(site, error))?;
+        let macs = names.iter().filter_map(|name| {
+            let mac: MacAddress = name.strip_suffix(".json")?.parse().ok()?;
+            after.is_none_or(|after| mac > after).then_some(mac)
+        });
+        let mut macs: Vec<MacAddress> = macs.collect();
+        macs.sort_unstable();
+        let mut page = Vec::new();
+        for mac in macs.into_iter().take(PAGE) {
+            let json = self.state.read(&format!("{folder}/{mac}.json"));
+            if let Some(json) = json.map_err(|error| down(mac, error))? {
+                let contact = serde_json::from_slice(&json);
+                page.push((mac, contact.map_err(|error| damaged(mac, error))?));
+            }
+        }
+        Ok(page)
+    }
 }
 
 impl Blobs for DirectoryStore {
@@ -267,6 +293,12 @@ impl Blobs for DirectoryStore {
         off_thread(move || temporary.keep(&state, &place))
             .await
             .map_err(|error| down(key, error))
+    }
+
+    async fn collect(&self, body: Upload, most: usize) -> Result<Vec<u8>, StoreError> {
+        body.collect(most)
+            .await
+            .map_err(|error| StoreError::new(StoreErrorKind::Incomplete, "a body", error))
     }
 
     async fn delete(&self, key: &BlobKey) -> Result<(), StoreError> {

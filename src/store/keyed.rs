@@ -21,6 +21,7 @@ use crate::site::SiteRecord;
 use crate::store::BlobKey;
 use crate::store::Blobs;
 use crate::store::Contact;
+use crate::store::PAGE;
 use crate::store::Records;
 use crate::store::Revision;
 use crate::store::StoreError;
@@ -48,6 +49,11 @@ pub fn device_key(site: &str, mac: MacAddress) -> String {
 /// The key of a device's last contact.
 pub fn contact_key(site: &str, mac: MacAddress) -> String {
     format!("contacts/{site}/{mac}")
+}
+
+/// Where the keys of a site's contacts begin.
+fn contacts_of(site: &str) -> String {
+    format!("contacts/{site}/")
 }
 
 /// A store of small values that are read often and change rarely. It may answer with what lay there a
@@ -111,6 +117,18 @@ pub trait Objects {
 
     /// See [`Blobs::delete`].
     async fn delete(&self, key: &str) -> Result<(), StoreError>;
+
+    /// See [`Blobs::collect`].
+    async fn collect(&self, body: Self::Upload, most: usize) -> Result<Vec<u8>, StoreError>;
+
+    /// The small objects whose keys begin so and come after `after`, in the order of their keys and at most
+    /// `most` of them.
+    async fn list(
+        &self,
+        beginning: &str,
+        after: &str,
+        most: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>, StoreError>;
 }
 
 /// What must lie under a key for a write to take place.
@@ -215,6 +233,22 @@ impl<V: KeyValue, O: Objects> Records for KeyedStore<'_, V, O> {
         let written = self.objects.write(&key, bytes, Condition::Always);
         written.await.map(drop)
     }
+
+    async fn contacts(
+        &self,
+        site: &str,
+        after: Option<MacAddress>,
+    ) -> Result<Vec<(MacAddress, Contact)>, StoreError> {
+        let beginning = contacts_of(site);
+        let after = after.map_or_else(|| beginning.clone(), |mac| contact_key(site, mac));
+        let mut contacts = Vec::new();
+        for (key, bytes) in self.objects.list(&beginning, &after, PAGE).await? {
+            if let Some(Ok(mac)) = key.strip_prefix(&beginning).map(str::parse) {
+                contacts.push((mac, parse(&key, &bytes)?));
+            }
+        }
+        Ok(contacts)
+    }
 }
 
 impl<V: KeyValue, O: Objects> Blobs for KeyedStore<'_, V, O> {
@@ -243,6 +277,10 @@ impl<V: KeyValue, O: Objects> Blobs for KeyedStore<'_, V, O> {
 
     async fn delete(&self, key: &BlobKey) -> Result<(), StoreError> {
         self.objects.delete(key.as_str()).await
+    }
+
+    async fn collect(&self, body: O::Upload, most: usize) -> Result<Vec<u8>, StoreError> {
+        self.objects.collect(body, most).await
     }
 }
 

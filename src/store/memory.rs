@@ -17,6 +17,7 @@ use crate::site::SiteRecord;
 use crate::store::BlobKey;
 use crate::store::Blobs;
 use crate::store::Contact;
+use crate::store::PAGE;
 use crate::store::Records;
 use crate::store::Revision;
 use crate::store::StoreError;
@@ -165,6 +166,18 @@ impl Records for MemoryStore {
             .insert((site.to_owned(), mac), contact.clone());
         Ok(())
     }
+
+    async fn contacts(
+        &self,
+        site: &str,
+        after: Option<MacAddress>,
+    ) -> Result<Vec<(MacAddress, Contact)>, StoreError> {
+        let inner = self.up(site)?;
+        let all = inner.contacts.iter();
+        let wanted = all.filter(|((of, mac), _)| of == site && after.is_none_or(|it| *mac > it));
+        let page = wanted.take(PAGE);
+        Ok(page.map(|((_, mac), it)| (*mac, it.clone())).collect())
+    }
 }
 
 impl Blobs for MemoryStore {
@@ -198,6 +211,18 @@ impl Blobs for MemoryStore {
         }
         self.up(key.as_str())?.blobs.insert(key.clone(), body);
         Ok(())
+    }
+
+    async fn collect(&self, body: Vec<u8>, most: usize) -> Result<Vec<u8>, StoreError> {
+        if body.len() > most {
+            let kind = StoreErrorKind::Incomplete;
+            return Err(StoreError::new(
+                kind,
+                "a body",
+                "more than there is room for",
+            ));
+        }
+        Ok(body)
     }
 
     async fn delete(&self, key: &BlobKey) -> Result<(), StoreError> {

@@ -23,6 +23,7 @@ use http::header;
 use http::header::HeaderName;
 use rusty_s3::S3Action;
 use rusty_s3::actions::ListObjectsV2;
+use rusty_s3::actions::ListObjectsV2Response;
 
 use crate::device::DeviceRecord;
 use crate::mac::MacAddress;
@@ -99,8 +100,7 @@ impl<W: Wire> S3<W> {
         let mut token = None;
         loop {
             let mut page = self.list_page(beginning, token.take()).await?;
-            let ours = |key: &String| key.strip_prefix(&self.address.prefix).map(str::to_owned);
-            keys.extend(page.contents.iter().filter_map(|it| ours(&it.key)));
+            keys.extend(self.keys_of(&page));
             token = page.next_continuation_token.take();
             if token.is_none() {
                 return Ok(keys);
@@ -112,12 +112,33 @@ impl<W: Wire> S3<W> {
         &self,
         beginning: &str,
         token: Option<String>,
-    ) -> Result<rusty_s3::actions::ListObjectsV2Response, StoreError> {
-        let mut action = self.address.bucket.list_objects_v2(self.signing());
-        action.with_prefix(format!("{}{beginning}", self.address.prefix));
+    ) -> Result<ListObjectsV2Response, StoreError> {
+        let mut action = self.listing(beginning);
         if let Some(token) = token {
             action.with_continuation_token(token);
         }
+        self.page(beginning, action).await
+    }
+
+    fn listing(&self, beginning: &str) -> ListObjectsV2<'_> {
+        let mut action = self.address.bucket.list_objects_v2(self.signing());
+        action.with_prefix(format!("{}{beginning}", self.address.prefix));
+        action
+    }
+
+    fn keys_of(&self, page: &ListObjectsV2Response) -> Vec<String> {
+        let ours = |key: &String| key.strip_prefix(&self.address.prefix).map(str::to_owned);
+        page.contents
+            .iter()
+            .filter_map(|it| ours(&it.key))
+            .collect()
+    }
+
+    async fn page(
+        &self,
+        beginning: &str,
+        action: ListObjectsV2<'_>,
+    ) -> Result<ListObjectsV2Response, StoreError> {
         let call = Call::new(action, "s3:ListBucket");
         self.repeat(beginning, async |_| {
             let text = self.text(&call, Vec::new()).await?;
@@ -340,6 +361,31 @@ impl<W: Wire> Objects for &S3<W> {
         })
         .await
     }
+
+    async fn collect(&self, body: W::Upload, most: usize) -> Result<Vec<u8>, StoreError> {
+        let bytes = self.wire.gather(body, most).await;
+        bytes.map_err(|error| Problem::Wire(error).at("a body"))
+    }
+
+    async fn list(
+        &self,
+        beginning: &str,
+        after: &str,
+        most: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let mut action = self.listing(beginning);
+        action.with_start_after(format!("{}{after}", self.address.prefix));
+        action.with_max_keys(most);
+        let page = self.page(beginning, action).await?;
+        let mut found = Vec::new();
+        for key in self.keys_of(&page) {
+            // One that was deleted meanwhile is none.
+            if let Some((bytes, _)) = Objects::read(self, &key).await? {
+                found.push((key, bytes));
+            }
+        }
+        Ok(found)
+    }
 }
 
 impl<W: Wire> S3Store<W> {
@@ -393,6 +439,14 @@ impl<W: Wire> Records for S3Store<W> {
         keyed.update_device(site, mac, revision, record).await
     }
 
+    async fn contacts(
+        &self,
+        site: &str,
+        after: Option<MacAddress>,
+    ) -> Result<Vec<(MacAddress, Contact)>, StoreError> {
+        self.keyed().contacts(site, after).await
+    }
+
     async fn record_contact(
         &self,
         site: &str,
@@ -421,6 +475,10 @@ impl<W: Wire> Blobs for S3Store<W> {
 
     async fn delete(&self, key: &BlobKey) -> Result<(), StoreError> {
         self.keyed().delete(key).await
+    }
+
+    async fn collect(&self, body: W::Upload, most: usize) -> Result<Vec<u8>, StoreError> {
+        self.keyed().collect(body, most).await
     }
 }
 

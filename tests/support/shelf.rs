@@ -106,4 +106,26 @@ impl Objects for &Shelf {
         self.0.lock().unwrap().remove(key);
         Ok(())
     }
+
+    async fn collect(&self, body: Vec<u8>, _: usize) -> Result<Vec<u8>, StoreError> {
+        Ok(body)
+    }
+
+    async fn list(
+        &self,
+        beginning: &str,
+        after: &str,
+        most: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let shelf = self.0.lock().unwrap();
+        let wanted = |key: &str| key.starts_with(beginning) && key > after;
+        let mut found: Vec<_> = shelf
+            .iter()
+            .filter(|(key, _)| wanted(key))
+            .map(|(key, (bytes, _))| (key.clone(), bytes.clone()))
+            .collect();
+        found.sort();
+        found.truncate(most);
+        Ok(found)
+    }
 }

@@ -17,6 +17,7 @@ use handset::site::UploadLimits;
 use handset::store::BlobKey;
 use handset::store::Blobs;
 use handset::store::Contact;
+use handset::store::PAGE;
 use handset::store::Records;
 use handset::store::Revision;
 use handset::store::StoreErrorKind;
@@ -223,6 +224,36 @@ pub(crate) fn a_contact_replaces_the_one_before<S: Store>(store: &S) {
             ..Contact::default()
         };
         wait(store.record_contact(SITE, device(), &contact)).unwrap();
+    }
+}
+
+pub(crate) fn contacts_are_listed_by_site_in_pages<S: Store>(store: &S) {
+    let contact = |at| Contact {
+        at,
+        file: "0004f28062d6.cfg".to_owned(),
+        refused: (at % 2 == 0).then(|| "no window is open for it".to_owned()),
+        ..Contact::default()
+    };
+    let macs = |number: usize| format!("0004f2{number:06x}").parse().unwrap();
+    let written: Vec<(MacAddress, Contact)> = (0..PAGE + 2)
+        .map(|number| (macs(number), contact(number as u64)))
+        .collect();
+    for (mac, contact) in written.iter().rev() {
+        wait(store.record_contact(SITE, *mac, contact)).unwrap();
+    }
+    wait(store.record_contact("lync2", macs(1), &contact(1))).unwrap();
+    let page = |site: &str, after| wait(store.contacts(site, after)).unwrap();
+    assert_eq!(page(SITE, None), written[..PAGE]);
+    assert_eq!(page(SITE, Some(macs(PAGE - 1))), written[PAGE..]);
+    assert_eq!(page(SITE, Some(macs(PAGE + 1))), []);
+    assert_eq!(page("lync2", None), [(macs(1), contact(1))]);
+    assert_eq!(page("nowhere", None), []);
+}
+
+pub(crate) fn a_small_body_is_collected<S: Store>(store: &S) {
+    for body in ["", "{}"] {
+        let collected = wait(store.collect(body.as_bytes().to_vec().into(), 4));
+        assert_eq!(collected.unwrap(), body.as_bytes());
     }
 }
 

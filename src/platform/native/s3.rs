@@ -175,6 +175,10 @@ impl Wire for HttpWire {
         Ok(bytes)
     }
 
+    async fn gather(&self, upload: Upload, most: usize) -> Result<Vec<u8>, WireError> {
+        upload.collect(most).await.map_err(WireError::Upload)
+    }
+
     async fn pause(&self, milliseconds: u64) {
         time::sleep(Duration::from_millis(milliseconds)).await;
     }

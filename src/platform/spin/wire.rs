@@ -105,6 +105,24 @@ impl Wire for Outbound {
         Ok(bytes)
     }
 
+    async fn gather(&self, upload: types::Request, most: usize) -> Result<Vec<u8>, WireError> {
+        let broken = |error: String| WireError::Upload(error.into());
+        let body = IncomingRequestBody::new(upload).map_err(|error| broken(error.to_string()))?;
+        let mut body = pin!(body);
+        let mut bytes = Vec::new();
+        while let Some(frame) = in_time(self.patience, body.frame())
+            .await
+            .ok_or_else(|| broken("nothing came".to_owned()))?
+        {
+            let frame = frame.map_err(|error| broken(error.to_string()))?;
+            bytes.extend_from_slice(&frame.into_data().unwrap_or_default());
+            if bytes.len() > most {
+                return Err(broken("more than there is room for".to_owned()));
+            }
+        }
+        Ok(bytes)
+    }
+
     async fn pause(&self, milliseconds: u64) {
         wait_for(milliseconds.saturating_mul(NANOSECONDS)).await;
     }

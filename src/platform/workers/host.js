@@ -48,6 +48,33 @@ export const recordContact = (env, context, key, text) => {
   context.waitUntil(written.catch((error) => console.error(`a contact is lost: ${error}`)));
 };
 
+// A small body whole; one that is larger is an error.
+export const collect = async (stream, most) => {
+  let bytes = new Uint8Array();
+  for await (const piece of stream ?? []) {
+    bytes = new Uint8Array([...bytes, ...piece]);
+    if (bytes.length > most) failed("more than there is room for");
+  }
+  return bytes;
+};
+
+const CONTACTS = "SELECT key, value FROM contacts WHERE key > ?1 AND key < ?2 ORDER BY key LIMIT ?3";
+
+// Contacts in the order of their keys, a line each: key and value, in which there is no line break.
+export const listContacts = async (env, beginning, after, most) => {
+  try {
+    if (env.CONTACTS) {
+      const rows = await env.CONTACTS.prepare(CONTACTS).bind(after, `${beginning}~`, most).all();
+      return rows.results.map(({ key, value }) => `${key} ${value}`).join("\n");
+    }
+    const { objects } = await env.OBJECTS.list({ limit: most, prefix: beginning, startAfter: after });
+    const line = async ({ key }) => `${key} ${await (await env.OBJECTS.get(key))?.text()}`;
+    return (await Promise.all(objects.map(line))).join("\n");
+  } catch (error) {
+    failed(error);
+  }
+};
+
 // An empty body is none to the runtime.
 export const putObject = (env, key, stream, length) =>
   env.OBJECTS.put(key, length > 0 ? stream : "").then(() => true, failed);

@@ -60,6 +60,16 @@ extern "C" {
     #[wasm_bindgen(catch, js_name = deleteObject)]
     pub(super) async fn delete_object(env: &Env, key: &str) -> Result<JsValue, JsValue>;
 
+    #[wasm_bindgen(catch)]
+    pub(super) async fn collect(stream: Option<Stream>, most: usize) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch, js_name = listContacts)]
+    pub(super) async fn list_contacts(
+        env: &Env,
+        beginning: &str,
+        after: &str,
+        most: usize,
+    ) -> Result<JsValue, JsValue>;
+
     #[wasm_bindgen(js_name = isLimited)]
     pub(super) async fn is_limited(env: &Env, address: &str) -> JsValue;
     pub(super) async fn pause(milliseconds: f64);

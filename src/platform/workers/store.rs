@@ -123,6 +123,34 @@ impl Objects for Bucket {
         put.map(drop).map_err(|error| down(key, &error))
     }
 
+    async fn collect(&self, body: Option<Stream>, most: usize) -> Result<Vec<u8>, StoreError> {
+        let bytes = host::collect(body, most).await;
+        let bytes = bytes.map_err(|error| {
+            StoreError::new(
+                StoreErrorKind::Incomplete,
+                "a body",
+                error.as_string().unwrap_or_default(),
+            )
+        })?;
+        Ok(js_sys::Uint8Array::unchecked_from_js(bytes).to_vec())
+    }
+
+    /// Contacts, the only ones that are listed: rows of the database where there is one.
+    async fn list(
+        &self,
+        beginning: &str,
+        after: &str,
+        most: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let lines = host::list_contacts(&self.0, beginning, after, most).await;
+        let lines = lines.map_err(|error| down(beginning, &error))?;
+        let lines = lines.as_string().unwrap_or_default();
+        let rows = lines.lines().filter_map(|line| line.split_once(' '));
+        Ok(rows
+            .map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec()))
+            .collect())
+    }
+
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         let deleted = host::delete_object(&self.0, key).await;
         deleted.map(drop).map_err(|error| down(key, &error))

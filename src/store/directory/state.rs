@@ -83,6 +83,18 @@ impl State {
         found(fs::read(self.root.join(place)))
     }
 
+    /// The names in a folder, in no order; none if it is not there.
+    pub(super) fn names(&self, place: &str) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in found(fs::read_dir(self.root.join(place)))?
+            .into_iter()
+            .flatten()
+        {
+            names.extend(entry?.file_name().into_string().ok());
+        }
+        Ok(names)
+    }
+
     /// A file, or `None` if it is not there.
     pub(super) fn open_file(&self, place: &str) -> io::Result<Option<File>> {
         found(File::open(self.root.join(place)))

@@ -162,6 +162,18 @@ impl Upload {
         Ok((Self(Box::pin(OfFile(body))), length))
     }
 
+    /// All of it, if that is at most `most` bytes.
+    pub(crate) async fn collect(mut self, most: usize) -> Result<Vec<u8>, UploadError> {
+        let mut bytes = Vec::new();
+        while let Some(frame) = future::poll_fn(|cx| self.0.as_mut().poll_frame(cx)).await {
+            bytes.extend_from_slice(&frame?.into_data().unwrap_or_default());
+            if bytes.len() > most {
+                return Err(format!("more than {most} bytes").into());
+            }
+        }
+        Ok(bytes)
+    }
+
     /// Writes exactly `length` bytes to a file, or fails.
     pub(super) async fn receive(
         mut self,

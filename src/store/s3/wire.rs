@@ -29,6 +29,9 @@ pub trait Wire {
     /// A small body whole, if it has at most `most` bytes.
     async fn collect(&self, body: Self::Body, most: usize) -> Result<Vec<u8>, WireError>;
 
+    /// A small body of a device's whole, if it has at most `most` bytes.
+    async fn gather(&self, upload: Self::Upload, most: usize) -> Result<Vec<u8>, WireError>;
+
     /// Waits.
     async fn pause(&self, milliseconds: u64);
 
