@@ -1,7 +1,8 @@
 //! The fleet directory, the operator's source of truth, compiled into the records that the stores hold.
 //!
 //! The handler sees nothing but those records, so that a case means the same on every platform. What
-//! this deliberately does not do: it never writes a file that a person wrote.
+//! this deliberately does not do: only `generations` writes a file that a
+//! person wrote.
 
 mod builtin;
 pub mod check;
@@ -12,7 +13,10 @@ mod entrance;
 pub mod entries;
 mod files;
 pub mod fill;
+pub mod generations;
 pub mod keys;
+pub mod operate;
+pub mod password;
 mod places;
 pub mod preview;
 pub mod starter;

@@ -1,6 +1,7 @@
 //! Carries out a route against the stores: HTTP semantics (RFC 9110) alike on every platform.
 
 mod door;
+#[cfg(feature = "operator")]
 mod operator;
 
 use std::ops::Range;
@@ -61,6 +62,7 @@ use crate::user_agent;
 use crate::user_agent::UserAgent;
 use crate::variables::Subject;
 use crate::variables::Variables;
+use crate::vendor::FileKind;
 
 /// A request without its body, and what the platform knows of its circumstances.
 #[derive(Clone, Copy, Debug)]
@@ -168,6 +170,7 @@ pub async fn respond<S: Records + Blobs>(
     request: Request<'_>,
     upload: S::Upload,
 ) -> Response<S::Body> {
+    #[cfg(feature = "operator")]
     if operator::is_asked(request.target) {
         return operator::respond(store, &request, upload).await;
     }
@@ -430,7 +433,11 @@ impl<S: Records + Blobs> Context<'_, S> {
         };
         let variables = Variables::of(&subject);
         let rendered = self.release.templates.render(template, &variables);
-        explanation.settings = variables.used();
+        // For `handset explain`; no log has it.
+        #[cfg(feature = "diagnostics")]
+        {
+            explanation.settings = variables.used();
+        }
         let rendered = rendered.map_err(|error| {
             Failure::Status(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
         })?;
@@ -787,7 +794,7 @@ impl<S: Records + Blobs> Context<'_, S> {
         let mac = explanation
             .mac
             .or_else(by_agent)
-            .filter(|_| explanation.starts_boot)?;
+            .filter(|_| explanation.starts_boot || knocks(explanation, refused))?;
         self.device.filter(|_| self.request.method == Method::GET)?;
         let contact = Contact {
             at: self.request.now,
@@ -798,6 +805,11 @@ impl<S: Records + Blobs> Context<'_, S> {
         };
         Some((self.site.name.clone(), mac, contact))
     }
+}
+
+/// Whether it is for a configuration that a device is refused: some begin with a file that is not their own.
+fn knocks(explanation: &Explanation, refused: Option<&str>) -> bool {
+    refused.is_some() && explanation.kind == Some(FileKind::Configuration)
 }
 
 /// An upload's place in a device's record.

@@ -3,7 +3,9 @@
 //! Exit codes: 0 done, 1 found something wrong, 2 could not run.
 #![forbid(unsafe_code)]
 
+use std::fs::File;
 use std::io;
+use std::io::Read;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -24,7 +26,12 @@ use handset::fleet::Fleet;
 use handset::fleet::Hashes;
 use handset::fleet::diagnostic::Diagnostic;
 use handset::fleet::diagnostic::Severity;
+use handset::fleet::generations;
+use handset::fleet::generations::Turn;
 use handset::fleet::keys;
+use handset::fleet::operate;
+use handset::fleet::operate::Wish;
+use handset::fleet::password;
 use handset::fleet::preview;
 use handset::fleet::preview::Question;
 use handset::mac::MacAddress;
@@ -37,6 +44,7 @@ use handset::platform::native::watch::Watcher;
 use handset::respond::Payload;
 use handset::respond::Response;
 use handset::secret::DeploymentSecrets;
+use handset::secret::Secret;
 use handset::site::Access;
 use handset::store::directory::Body;
 use handset::store::directory::DirectoryStore;
@@ -45,6 +53,8 @@ use handset::store::s3::Address;
 use handset::store::s3::Credentials;
 use handset::store::s3::S3;
 use handset::store::s3::S3Store;
+use handset::token::Scope;
+use handset::token::Token;
 use http_body::Body as _;
 use tokio::task::LocalSet;
 
@@ -58,6 +68,25 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Opens a window in which its site's key opens a device's files, so that it can fetch its own
+    Enrol {
+        /// Fleet directory, or address of a running server
+        place: String,
+        /// Hardware addresses of devices
+        #[arg(required = true)]
+        macs: Vec<MacAddress>,
+        /// How long: 30m, 2h, 1d
+        #[arg(long = "for", value_parser = operate::minutes, required_unless_present = "until_first_boot")]
+        minutes: Option<u32>,
+        /// From the device's first boot on, for an hour
+        #[arg(long, conflicts_with = "minutes")]
+        until_first_boot: bool,
+        /// For any address and any kind of phone, not for whoever comes first alone
+        #[arg(long)]
+        anyone: bool,
+        #[command(flatten)]
+        reach: Reach,
+    },
     /// Simulates a phone's boot over HTTP; exit code 1 if the phone would suffer
     Boot(boot::Arguments),
     /// Reads a fleet directory, renders every file of every phone and says what is wrong
@@ -82,11 +111,16 @@ enum Command {
         directory: PathBuf,
     },
     /// Prints the address that a site's phones, or one of them, are given: what goes into DHCP
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Key {
+        #[command(subcommand)]
+        turn: Option<KeyCommand>,
         /// The fleet directory
-        directory: PathBuf,
+        #[arg(required = true)]
+        directory: Option<PathBuf>,
         /// The site
-        site: String,
+        #[arg(required = true)]
+        site: Option<String>,
         /// A device's hardware address: an address of its own, which opens its files
         mac: Option<MacAddress>,
         /// The relay that the address is handed to
@@ -95,6 +129,33 @@ enum Command {
         #[command(flatten)]
         secret: SecretFile,
     },
+    /// Lists the devices of a site that were refused though its key is good
+    Knocking {
+        /// Fleet directory, or address of a running server
+        place: String,
+        /// The site
+        site: String,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Closes devices: nothing opens their files until they are unlocked
+    Lock {
+        /// Fleet directory, or address of a running server
+        place: String,
+        /// Hardware addresses of devices
+        #[arg(required = true)]
+        macs: Vec<MacAddress>,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Prints the line for [passwords] of a site, and a password drawn at random
+    Password {
+        /// The name that phones send
+        user: String,
+        /// Read the password from the standard input, a line
+        #[arg(long)]
+        ask: bool,
+    },
     /// Prints a file as a phone would get it, passwords included
     Render {
         #[command(flatten)]
@@ -102,6 +163,70 @@ enum Command {
     },
     /// Serves a fleet directory, or what was published to a bucket, over HTTP/1.1
     Serve(Serve),
+    /// Prints a token for the endpoints under /-/v1/ of a running server
+    Token {
+        /// For the sites of this tenant alone
+        #[arg(long)]
+        tenant: Option<String>,
+        /// For looking, not for changing
+        #[arg(long)]
+        read: bool,
+        #[command(flatten)]
+        secret: SecretFile,
+    },
+    /// Takes the lock from devices: they are as they were, and no window is open
+    Unlock {
+        /// Fleet directory, or address of a running server
+        place: String,
+        /// Hardware addresses of devices
+        #[arg(required = true)]
+        macs: Vec<MacAddress>,
+        #[command(flatten)]
+        reach: Reach,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum KeyCommand {
+    /// Makes keys of another generation from now on; the old ones stay good until they are retired
+    Rotate {
+        /// The fleet directory
+        directory: PathBuf,
+        /// The site
+        site: String,
+    },
+    /// Keys of old generations open nothing any more; lists the devices that still come with one
+    Retire {
+        /// The fleet directory
+        directory: PathBuf,
+        /// The site
+        site: String,
+        /// Even if devices were last seen with one
+        #[arg(long)]
+        force: bool,
+        /// The state directory [default: DIRECTORY/state]
+        #[arg(long)]
+        state: Option<PathBuf>,
+    },
+}
+
+/// How devices are reached.
+#[derive(Debug, Args)]
+struct Reach {
+    /// The site of the devices, where a server is asked
+    #[arg(long)]
+    site: Option<String>,
+    /// The state directory [default: DIRECTORY/state]
+    #[arg(long)]
+    state: Option<PathBuf>,
+}
+
+impl Reach {
+    /// The token stands in the environment: what is an argument, every process of the machine can read.
+    fn open(&self, place: &str) -> io::Result<operate::Place> {
+        let token = std::env::var("HANDSET_TOKEN").ok();
+        operate::Place::open(place, self.state.as_deref(), token).map_err(io::Error::other)
+    }
 }
 
 /// A request, made without a server.
@@ -207,6 +332,17 @@ fn run(command: Command, out: &mut impl Write) -> io::Result<ExitCode> {
             Err(error) => Err(io::Error::other(error)),
         },
         Command::Check { directory } => check(&directory, out),
+        Command::Enrol {
+            place,
+            macs,
+            minutes,
+            anyone,
+            reach,
+            ..
+        } => {
+            let window = operate::window(minutes, anyone);
+            change(&place, &macs, &reach, &Wish::Open(window), out)
+        }
         Command::Explain {
             asked,
             method,
@@ -214,21 +350,35 @@ fn run(command: Command, out: &mut impl Write) -> io::Result<ExitCode> {
         } => explain(&asked, method, json, out),
         Command::Init { directory } => init(&directory, out),
         Command::Key {
+            turn: Some(command),
+            ..
+        } => turn(command, out),
+        Command::Key {
             directory,
             site,
             mac,
             relay,
             secret,
+            ..
         } => {
             let wanted = keys::Wanted {
-                site: &site,
+                site: &site.unwrap_or_default(),
                 mac,
                 relay: relay.as_deref(),
             };
-            key(&directory, &wanted, &secret, out)
+            key(&directory.unwrap_or_default(), &wanted, &secret, out)
         }
+        Command::Knocking { place, site, reach } => knocking(&place, &site, &reach, out),
+        Command::Lock { place, macs, reach } => change(&place, &macs, &reach, &Wish::Lock, out),
+        Command::Password { user, ask } => password(&user, ask, out),
         Command::Render { asked } => render(&asked, out),
         Command::Serve(options) => serve(options, out),
+        Command::Token {
+            tenant,
+            read,
+            secret,
+        } => token(tenant, read, &secret, out),
+        Command::Unlock { place, macs, reach } => change(&place, &macs, &reach, &Wish::Unlock, out),
     }
 }
 
@@ -393,6 +543,120 @@ fn key(
     };
     let address = keys::address(&fleet, &secret.needed()?, wanted);
     writeln!(out, "{}", address.map_err(io::Error::other)?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn turn(command: KeyCommand, out: &mut impl Write) -> io::Result<ExitCode> {
+    let (directory, site, turn) = match &command {
+        KeyCommand::Rotate { directory, site } => (directory, site, Turn::Rotate),
+        KeyCommand::Retire {
+            directory,
+            site,
+            force,
+            state,
+        } => {
+            let found = left_behind(directory, site, state.as_deref())?;
+            for line in &found {
+                writeln!(out, "{line}")?;
+            }
+            if !found.is_empty() && !force {
+                let remedy = "let them boot, or say --force: they will be refused";
+                writeln!(
+                    out,
+                    "{} devices were last seen with an old key; {remedy}",
+                    found.len()
+                )?;
+                return Ok(ExitCode::FAILURE);
+            }
+            (directory, site, Turn::Retire)
+        }
+    };
+    let (generation, oldest) =
+        generations::turn(directory, site, turn).map_err(io::Error::other)?;
+    writeln!(
+        out,
+        "{site} makes keys of generation {generation} and takes those from {oldest} on"
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn left_behind(directory: &Path, site: &str, state: Option<&Path>) -> io::Result<Vec<String>> {
+    let fleet = fleet::compile(directory, &mut Hashes::default());
+    let fleet = fleet.map_err(|found| io::Error::other(joined(&found)))?;
+    let generation = match fleet.snapshot.deployment.sites.get(site) {
+        Some(Access::Keys(terms)) => terms.generation,
+        _ => 0,
+    };
+    let store = DirectoryStore::open(&state_of(directory, state), fleet.snapshot)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let found = runtime.block_on(generations::last_seen_with_old(&store, site, generation));
+    let found = found.map_err(io::Error::other)?.into_iter();
+    Ok(found
+        .map(|(mac, contact)| format!("{mac}  {}", contact.user_agent.unwrap_or_default()))
+        .collect())
+}
+
+fn change(
+    place: &str,
+    macs: &[MacAddress],
+    reach: &Reach,
+    wish: &Wish,
+    out: &mut impl Write,
+) -> io::Result<ExitCode> {
+    let opened = reach.open(place)?;
+    for mac in macs {
+        let changed = opened.change(*mac, reach.site.as_deref(), wish);
+        writeln!(out, "{}", changed.map_err(io::Error::other)?)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn knocking(place: &str, site: &str, reach: &Reach, out: &mut impl Write) -> io::Result<ExitCode> {
+    let lines = reach
+        .open(place)?
+        .knocking(site)
+        .map_err(io::Error::other)?;
+    for line in &lines {
+        writeln!(out, "{line}")?;
+    }
+    if !lines.is_empty() {
+        writeln!(
+            out,
+            "to admit one: handset enrol {place} MAC --until-first-boot"
+        )?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The password itself goes to the standard error: the line may be written into a file.
+fn password(user: &str, ask: bool, out: &mut impl Write) -> io::Result<ExitCode> {
+    let mut errors = io::stderr();
+    let drawn = if ask {
+        writeln!(errors, "password for {user}:")?;
+        let mut text = String::new();
+        io::stdin().read_line(&mut text)?;
+        Secret::new(text.trim_end_matches(['\r', '\n']))
+    } else {
+        let mut random = [0; 16];
+        File::open("/dev/urandom")?.read_exact(&mut random)?;
+        let drawn = password::generate(u128::from_ne_bytes(random));
+        writeln!(errors, "{}", drawn.expose_text().unwrap_or_default())?;
+        drawn
+    };
+    let line = password::line(user, &drawn).map_err(io::Error::other)?;
+    writeln!(out, "{line}")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn token(
+    tenant: Option<String>,
+    read: bool,
+    secret: &SecretFile,
+    out: &mut impl Write,
+) -> io::Result<ExitCode> {
+    let scope = if read { Scope::Read } else { Scope::Write };
+    let token = Token { scope, tenant }.text(&secret.needed()?);
+    writeln!(out, "{}", token.expose_text().unwrap_or_default())?;
     Ok(ExitCode::SUCCESS)
 }
 
