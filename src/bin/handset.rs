@@ -70,11 +70,6 @@ struct Arguments {
 enum Command {
     /// Opens a window in which its site's key opens a device's files, so that it can fetch its own
     Enrol {
-        /// Fleet directory, or address of a running server
-        place: String,
-        /// Hardware addresses of devices
-        #[arg(required = true)]
-        macs: Vec<MacAddress>,
         /// How long: 30m, 2h, 1d
         #[arg(long = "for", value_parser = operate::minutes, required_unless_present = "until_first_boot")]
         minutes: Option<u32>,
@@ -85,7 +80,7 @@ enum Command {
         #[arg(long)]
         anyone: bool,
         #[command(flatten)]
-        reach: Reach,
+        devices: Devices,
     },
     /// Simulates a phone's boot over HTTP; exit code 1 if the phone would suffer
     Boot(boot::Arguments),
@@ -135,18 +130,14 @@ enum Command {
         place: String,
         /// The site
         site: String,
-        #[command(flatten)]
-        reach: Reach,
+        /// The state directory [default: DIRECTORY/state]
+        #[arg(long)]
+        state: Option<PathBuf>,
     },
     /// Closes devices: nothing opens their files until they are unlocked
     Lock {
-        /// Fleet directory, or address of a running server
-        place: String,
-        /// Hardware addresses of devices
-        #[arg(required = true)]
-        macs: Vec<MacAddress>,
         #[command(flatten)]
-        reach: Reach,
+        devices: Devices,
     },
     /// Prints the line for [passwords] of a site, and a password drawn at random
     Password {
@@ -176,13 +167,8 @@ enum Command {
     },
     /// Takes the lock from devices: they are as they were, and no window is open
     Unlock {
-        /// Fleet directory, or address of a running server
-        place: String,
-        /// Hardware addresses of devices
-        #[arg(required = true)]
-        macs: Vec<MacAddress>,
         #[command(flatten)]
-        reach: Reach,
+        devices: Devices,
     },
 }
 
@@ -210,23 +196,20 @@ enum KeyCommand {
     },
 }
 
-/// How devices are reached.
+/// Devices, and how they are reached.
 #[derive(Debug, Args)]
-struct Reach {
+struct Devices {
+    /// Fleet directory, or address of a running server
+    place: String,
+    /// Hardware addresses of devices
+    #[arg(required = true)]
+    macs: Vec<MacAddress>,
     /// The site of the devices, where a server is asked
     #[arg(long)]
     site: Option<String>,
     /// The state directory [default: DIRECTORY/state]
     #[arg(long)]
     state: Option<PathBuf>,
-}
-
-impl Reach {
-    /// The token stands in the environment: what is an argument, every process of the machine can read.
-    fn open(&self, place: &str) -> io::Result<operate::Place> {
-        let token = std::env::var("HANDSET_TOKEN").ok();
-        operate::Place::open(place, self.state.as_deref(), token).map_err(io::Error::other)
-    }
 }
 
 /// A request, made without a server.
@@ -333,16 +316,11 @@ fn run(command: Command, out: &mut impl Write) -> io::Result<ExitCode> {
         },
         Command::Check { directory } => check(&directory, out),
         Command::Enrol {
-            place,
-            macs,
             minutes,
             anyone,
-            reach,
+            devices,
             ..
-        } => {
-            let window = operate::window(minutes, anyone);
-            change(&place, &macs, &reach, &Wish::Open(window), out)
-        }
+        } => change(&devices, &Wish::Open(operate::window(minutes, anyone)), out),
         Command::Explain {
             asked,
             method,
@@ -368,8 +346,8 @@ fn run(command: Command, out: &mut impl Write) -> io::Result<ExitCode> {
             };
             key(&directory.unwrap_or_default(), &wanted, &secret, out)
         }
-        Command::Knocking { place, site, reach } => knocking(&place, &site, &reach, out),
-        Command::Lock { place, macs, reach } => change(&place, &macs, &reach, &Wish::Lock, out),
+        Command::Knocking { place, site, state } => knocking(&place, &site, state.as_deref(), out),
+        Command::Lock { devices } => change(&devices, &Wish::Lock, out),
         Command::Password { user, ask } => password(&user, ask, out),
         Command::Render { asked } => render(&asked, out),
         Command::Serve(options) => serve(options, out),
@@ -378,7 +356,7 @@ fn run(command: Command, out: &mut impl Write) -> io::Result<ExitCode> {
             read,
             secret,
         } => token(tenant, read, &secret, out),
-        Command::Unlock { place, macs, reach } => change(&place, &macs, &reach, &Wish::Unlock, out),
+        Command::Unlock { devices } => change(&devices, &Wish::Unlock, out),
     }
 }
 
@@ -596,26 +574,29 @@ fn left_behind(directory: &Path, site: &str, state: Option<&Path>) -> io::Result
         .collect())
 }
 
-fn change(
-    place: &str,
-    macs: &[MacAddress],
-    reach: &Reach,
-    wish: &Wish,
-    out: &mut impl Write,
-) -> io::Result<ExitCode> {
-    let opened = reach.open(place)?;
-    for mac in macs {
-        let changed = opened.change(*mac, reach.site.as_deref(), wish);
+fn change(devices: &Devices, wish: &Wish, out: &mut impl Write) -> io::Result<ExitCode> {
+    let place = place_at(&devices.place, devices.state.as_deref())?;
+    for mac in &devices.macs {
+        let changed = place.change(*mac, devices.site.as_deref(), wish);
         writeln!(out, "{}", changed.map_err(io::Error::other)?)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn knocking(place: &str, site: &str, reach: &Reach, out: &mut impl Write) -> io::Result<ExitCode> {
-    let lines = reach
-        .open(place)?
-        .knocking(site)
-        .map_err(io::Error::other)?;
+/// The token stands in the environment: what is an argument, every process of the machine can read.
+fn place_at(place: &str, state: Option<&Path>) -> io::Result<operate::Place> {
+    let token = std::env::var("HANDSET_TOKEN").ok();
+    operate::Place::open(place, state, token).map_err(io::Error::other)
+}
+
+fn knocking(
+    place: &str,
+    site: &str,
+    state: Option<&Path>,
+    out: &mut impl Write,
+) -> io::Result<ExitCode> {
+    let lines = place_at(place, state)?.knocking(site);
+    let lines = lines.map_err(io::Error::other)?;
     for line in &lines {
         writeln!(out, "{line}")?;
     }
