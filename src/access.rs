@@ -144,6 +144,11 @@ pub struct Named {
 }
 
 impl Named {
+    /// A device that is named beside another one.
+    pub fn other(&self) -> Option<MacAddress> {
+        self.mac.filter(|_| self.disagree)
+    }
+
     fn add(&mut self, mac: Option<MacAddress>) {
         let Some(mac) = mac else { return };
         self.disagree |= *self.mac.get_or_insert(mac) != mac;

@@ -15,7 +15,6 @@ mod files;
 pub mod fill;
 pub mod generations;
 pub mod keys;
-pub mod operate;
 pub mod password;
 mod places;
 pub mod preview;

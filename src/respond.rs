@@ -237,9 +237,7 @@ async fn answer<S: Records + Blobs>(
         request,
         deployment: &deployment,
     };
-    let path = request.target.split(['?', '#']).next().unwrap_or_default();
-    let path = RequestPath::parse(path)
-        .map_err(|error| door.deny("", None, Fault::of(error.to_string())))?;
+    let path = door.path()?;
     if path.as_str() == "-/health" && verb == Verb::Read {
         explanation.reason = "health".to_owned();
         return Ok(text(StatusCode::OK, "ok\n", std::mem::take(explanation)));
@@ -251,8 +249,7 @@ async fn answer<S: Records + Blobs>(
     let release = store.release(&site.release).await?;
     let candidates = Candidates::of(&release, &address.path);
     // Whoever names two devices costs what others do.
-    let other = standing.named.mac.filter(|_| standing.named.disagree);
-    let device = match candidates.mac().or(other) {
+    let device = match candidates.mac().or_else(|| standing.named.other()) {
         Some(mac) => store.device(&site.name, mac).await?,
         None => None,
     };
@@ -274,13 +271,8 @@ async fn answer<S: Records + Blobs>(
         standing: &standing,
         access: deployment.sites.get(&site.name),
     };
-    if let Err(refused) = context.permit(explanation, device.clone()).await? {
-        let contact = context.contact(&address.path, explanation, Some(refused));
-        let fault = Fault {
-            counts: standing.faulty,
-            ..Fault::of(refused)
-        };
-        return Err(door.deny(&site.name, contact, fault));
+    if let Err(reason) = context.permit(explanation, device.clone()).await? {
+        return Err(context.refusal(&door, &address.path, explanation, reason));
     }
     let mut response = match route {
         // A phone that begins with a name that there is nothing for has begun all the same.
@@ -366,6 +358,21 @@ impl<S: Records + Blobs> Context<'_, S> {
             device = self.store.device(site, mac).await?;
         }
         Err(self.keeps_changing())
+    }
+
+    fn refusal(
+        &self,
+        door: &Door<'_, S>,
+        path: &RequestPath,
+        explanation: &Explanation,
+        reason: &'static str,
+    ) -> Failure {
+        let contact = self.contact(path, explanation, Some(reason));
+        let fault = Fault {
+            counts: self.standing.faulty,
+            ..Fault::of(reason)
+        };
+        door.deny(&self.site.name, contact, fault)
     }
 
     /// The absolute address that stands before the names of files: of the relay that the phone reaches us

@@ -1,9 +1,5 @@
 //! Simulated phones: as captured against canned answers, and whole boots against the native server.
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/boots.rs"]
 mod boots;

@@ -10,6 +10,7 @@ mod connection;
 mod exchange;
 mod listener;
 pub mod log;
+pub mod operate;
 mod replays;
 pub mod s3;
 mod tls;

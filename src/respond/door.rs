@@ -51,6 +51,13 @@ pub(super) struct Denied {
 }
 
 impl<S: Records> Door<'_, S> {
+    /// The path that is asked for.
+    pub(super) fn path(&self) -> Result<RequestPath, Failure> {
+        let path = self.request.target.split(['?', '#']).next();
+        RequestPath::parse(path.unwrap_or_default())
+            .map_err(|error| self.deny("", None, Fault::of(error.to_string())))
+    }
+
     /// The site that a path is for. One that is no site is refused like one whose key is missing.
     pub(super) fn locate(&self, path: &RequestPath) -> Result<Address, Failure> {
         let Request {

@@ -104,9 +104,13 @@ impl Place {
         let mut target = list.clone();
         loop {
             let page = self.ask(&Method::GET, &target, "")?;
-            let knocks = page["knocking"].as_array().into_iter().flatten();
+            let knocks = page
+                .get("knocking")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten();
             lines.extend(knocks.map(knock));
-            match page["next"].as_str() {
+            match text(&page, "next") {
                 Some(next) => target = format!("{list}?after={next}"),
                 None => return Ok(lines),
             }
@@ -134,7 +138,7 @@ impl Place {
         if status < 300 {
             return Ok(json);
         }
-        Err(match json["detail"].as_str() {
+        Err(match text(&json, "detail") {
             Some(detail) => detail.to_owned(),
             None => format!("the server says {status}: is this the address of a Handset server?"),
         })
@@ -194,13 +198,14 @@ fn send(method: &Method, url: &str, token: &str, body: &str) -> Result<(u16, Vec
 
 /// A device's state as a sentence.
 fn describe(shown: &Value) -> String {
-    let state = shown["state"].as_str().unwrap_or("unknown");
-    let whose = match shown["bind"].as_bool() {
-        Some(true) if shown["network"].is_null() => ", for whoever comes first",
-        Some(false) => ", for anybody",
+    let state = text(shown, "state").unwrap_or("unknown");
+    let bind = shown.get("bind").and_then(Value::as_bool);
+    let whose = match (bind, text(shown, "network")) {
+        (Some(true), None) => ", for whoever comes first",
+        (Some(false), _) => ", for anybody",
         _ => "",
     };
-    match (state, date(&shown["until"]), date(&shown["since"])) {
+    match (state, date(shown, "until"), date(shown, "since")) {
         ("enrolling", Some(until), _) => format!("enrolling until {until}{whose}"),
         ("enrolling", None, _) => format!("enrolling from its first boot on{whose}"),
         (_, _, Some(since)) => format!("{state}; it has a credential of its own since {since}"),
@@ -209,14 +214,18 @@ fn describe(shown: &Value) -> String {
 }
 
 fn knock(knock: &Value) -> String {
-    let text = |name: &str| knock[name].as_str().unwrap_or("-").to_owned();
-    let at = date(&knock["at"]).unwrap_or_default();
-    let (mac, reason, agent) = (text("mac"), text("reason"), text("user-agent"));
+    let words = ["mac", "reason", "user-agent"].map(|name| text(knock, name).unwrap_or("-"));
+    let [mac, reason, agent] = words;
+    let at = date(knock, "at").unwrap_or_default();
     format!("{mac}  {at}  {reason}  {agent}")
 }
 
-fn date(milliseconds: &Value) -> Option<String> {
-    format_date(milliseconds.as_u64()? / 1000)
+fn text<'j>(json: &'j Value, name: &str) -> Option<&'j str> {
+    json.get(name)?.as_str()
+}
+
+fn date(json: &Value, name: &str) -> Option<String> {
+    format_date(json.get(name)?.as_u64()? / 1000)
 }
 
 /// A window as the endpoint takes it: so many minutes, or from the first boot on.
