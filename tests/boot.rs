@@ -48,10 +48,8 @@ fn serve(name: &str) -> (Server, tempfile::TempDir) {
     let state = tempfile::tempdir().unwrap();
     let store = Arc::new(DirectoryStore::open(state.path(), fleet.snapshot).unwrap());
     let options = ServeOptions {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        site: None,
         secrets: Some(boots::secret::secrets()),
-        tls: None,
+        ..ServeOptions::default()
     };
     (
         Server::start(store, &options, Log::to(std::io::sink())).unwrap(),

@@ -132,10 +132,8 @@ impl Running {
 fn start<S: Store>(store: Arc<S>, tls: Option<(PathBuf, PathBuf)>) -> (Server, Receiver<Vec<u8>>) {
     let (lines, log) = mpsc::channel();
     let options = ServeOptions {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        site: None,
-        secrets: None,
         tls,
+        ..ServeOptions::default()
     };
     (
         Server::start(store, &options, Log::to(Lines(lines))).unwrap(),
@@ -729,10 +727,8 @@ fn tls() {
     ] {
         let store = DirectoryStore::open(running.state.path(), Snapshot::default()).unwrap();
         let options = ServeOptions {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            site: None,
-            secrets: None,
             tls: Some((certificate.clone(), key.clone())),
+            ..ServeOptions::default()
         };
         let error = Server::start(Arc::new(store), &options, Log::to(io::sink())).unwrap_err();
         assert!(error.to_string().contains("PEM"), "{error}");
@@ -744,9 +740,7 @@ fn an_address_in_use_is_refused() {
     let running = Running::new();
     let options = ServeOptions {
         listen: running.at(),
-        site: None,
-        secrets: None,
-        tls: None,
+        ..ServeOptions::default()
     };
     let store = DirectoryStore::open(running.state.path(), Snapshot::default()).unwrap();
     let error = Server::start(Arc::new(store), &options, Log::to(io::sink())).unwrap_err();

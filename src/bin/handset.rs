@@ -186,6 +186,9 @@ struct Serve {
     /// PEM file with the certificate's private key
     #[arg(long, requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// Wrong keys and passwords that a network may bring a minute before it is answered with 429; 0 turns it off
+    #[arg(long, default_value_t = native::FAILURES)]
+    failures: u32,
 }
 
 fn main() -> ExitCode {
@@ -260,6 +263,7 @@ fn serve(options: Serve, out: &mut impl Write) -> io::Result<ExitCode> {
         listen: options.listen,
         site: options.site,
         tls: options.tls_cert.zip(options.tls_key),
+        failures: options.failures,
     };
     match (options.store, options.directory) {
         (Some(address), _) => serve_bucket(address, options.store_ca.as_deref(), &serving),

@@ -8,6 +8,7 @@ mod body;
 mod caller;
 mod connection;
 mod exchange;
+mod failures;
 mod listener;
 pub mod log;
 mod replays;
@@ -63,7 +64,24 @@ pub struct ServeOptions {
     pub secrets: Option<DeploymentSecrets>,
     /// The certificate chain and the private key, both PEM; without them there is no TLS.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// Wrong keys and passwords that a network may bring a minute before it hears 429; 0 is any number.
+    pub failures: u32,
 }
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            site: None,
+            secrets: None,
+            tls: None,
+            failures: FAILURES,
+        }
+    }
+}
+
+/// More than a person who mistypes and a phone that tries again make, and hopeless for whoever guesses.
+pub const FAILURES: u32 = 60;
 
 /// A server at work; it stops when dropped.
 #[derive(Debug)]

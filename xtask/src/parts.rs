@@ -5,6 +5,7 @@ use std::process::Command;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use crate::fail2ban;
 use crate::node;
 use crate::spin;
 use crate::wasm_targets;
@@ -119,7 +120,9 @@ fn clippy() -> Result<(), String> {
 }
 
 fn native() -> Result<(), String> {
-    cargo(&["test", "--workspace", "--locked"])
+    cargo(&["test", "--workspace", "--locked"])?;
+    fail2ban::ensure()?;
+    cargo(&["test", "--test", "fail2ban", "--locked"])
 }
 
 fn wasm() -> Result<(), String> {

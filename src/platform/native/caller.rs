@@ -1,5 +1,6 @@
 //! Who is at the other end of a connection.
 
+use std::net::IpAddr;
 use std::net::SocketAddr;
 
 use crate::client;
@@ -11,6 +12,8 @@ use crate::mac::MacAddress;
 pub(super) struct Caller {
     /// Its address and port.
     pub(super) peer: SocketAddr,
+    /// Whose failures and log lines these are.
+    pub(super) address: IpAddr,
     network: Option<String>,
     secure: bool,
     certificate: Option<MacAddress>,
@@ -19,9 +22,11 @@ pub(super) struct Caller {
 impl Caller {
     /// One that came without TLS.
     pub(super) fn plain(peer: SocketAddr) -> Self {
+        let address = peer.ip().to_canonical();
         Self {
             peer,
-            network: client::network(&peer.ip().to_string()),
+            address,
+            network: client::network(&address.to_string()),
             secure: false,
             certificate: None,
         }

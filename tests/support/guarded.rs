@@ -1,0 +1,102 @@
+//! The small deployment with a site that asks for keys, behind the native server.
+
+use std::io;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::Mutex;
+
+use handset::platform::native::ServeOptions;
+use handset::platform::native::Server;
+use handset::platform::native::log::Log;
+use handset::site::Access;
+use handset::site::Deployment;
+use handset::site::Refusal;
+use handset::site::Terms;
+use handset::store::directory::DirectoryStore;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::client::secret::secrets;
+use crate::deployment;
+
+/// A server whose one site takes keys, passwords and certificates.
+pub(crate) struct Guarded {
+    server: Option<Server>,
+    at: SocketAddr,
+    log: Lines,
+    _directories: [TempDir; 2],
+}
+
+impl Guarded {
+    /// Over plain HTTP as well where the options have no certificate.
+    pub(crate) fn new(refusal: Refusal, options: ServeOptions) -> Self {
+        let directories = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let [fleet, state] = directories.each_ref().map(TempDir::path);
+        let store = store(fleet, state, refusal, options.tls.is_none());
+        let options = ServeOptions {
+            secrets: Some(secrets()),
+            ..options
+        };
+        let log = Lines::default();
+        let server = Server::start(Arc::new(store), &options, Log::to(log.clone())).unwrap();
+        Self {
+            at: server.address(),
+            server: Some(server),
+            log,
+            _directories: directories,
+        }
+    }
+
+    pub(crate) fn at(&self) -> SocketAddr {
+        self.at
+    }
+
+    /// Stops the server; gives the whole log.
+    pub(crate) fn log(mut self) -> Vec<Value> {
+        drop(self.server.take());
+        let bytes = self.log.0.lock().unwrap();
+        let lines = bytes.split(|byte| *byte == b'\n');
+        lines
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_slice(line).unwrap())
+            .collect()
+    }
+
+    /// The same, as it was written.
+    pub(crate) fn raw_log(mut self) -> Vec<u8> {
+        drop(self.server.take());
+        self.log.0.lock().unwrap().clone()
+    }
+}
+
+fn store(fleet: &Path, state: &Path, refusal: Refusal, plain_http: bool) -> DirectoryStore {
+    let mut snapshot = deployment::snapshot(fleet, 1000);
+    let terms = Terms {
+        certificates: true,
+        plain_http,
+        ..Terms::default()
+    };
+    snapshot.deployment = Arc::new(Deployment {
+        sites: [(deployment::SITE.to_owned(), Access::Keys(terms))].into(),
+        refusal,
+        ..Deployment::default()
+    });
+    DirectoryStore::open(state, snapshot).unwrap()
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
