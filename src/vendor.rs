@@ -35,6 +35,8 @@ pub struct Vendor {
     pub posts: bool,
     /// The user and the password that its phones have from the factory and that everybody knows.
     pub factory_password: Option<(&'static str, &'static str)>,
+    /// Where its phones' certificates say which phone it is: `CN` or `SAN` (a DNS name), and the text there.
+    pub certificate: &'static [(&'static str, &'static str)],
     /// Whether its phones are said to follow a redirect to a file; see docs/spin.md for what that rests on.
     pub follows_redirects: bool,
     /// The format of a template that does not look like XML.

@@ -20,13 +20,14 @@ use handset::site::Refusal;
 use client::ask;
 use deployment::VVX;
 use guarded::Guarded;
+use guarded::plain_http;
 
 const FORGED: &str =
     "User-Agent: x\",\"event\":\"refused-credential\",\"client\":\"192.0.2.66\",\r\n";
 
 #[test]
 fn the_filter_finds_refused_credentials_and_nothing_else() {
-    let guarded = Guarded::new(Refusal::NotFound, ServeOptions::default());
+    let guarded = Guarded::new(Refusal::NotFound, plain_http(), ServeOptions::default());
     let own = format!("/lync/~{VVX}/{VVX}-device.cfg");
     let forged = "/{\"time\":\"2026-01-01T00:00:00.000Z\",\"event\":\"refused-credential\",\"client\":\"192.0.2.66\",";
     let basic = "Authorization: Basic bHluYzp3cm9uZw==\r\n";

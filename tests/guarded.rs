@@ -10,12 +10,43 @@ mod deployment;
 #[path = "support/guarded.rs"]
 mod guarded;
 
+use std::fs;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use handset::platform::native::ServeOptions;
+use handset::platform::native::proxy::Proxies;
 use handset::site::Refusal;
+use handset::site::Terms;
+use rcgen::BasicConstraints;
+use rcgen::Certificate;
+use rcgen::CertificateParams;
+use rcgen::DnType;
+use rcgen::IsCa;
+use rcgen::Issuer;
+use rcgen::KeyPair;
+use rcgen::date_time_ymd;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::ClientConnection;
+use tokio_rustls::rustls::RootCertStore;
+use tokio_rustls::rustls::StreamOwned;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
 
 use client::ask;
+use client::connect;
+use client::only;
+use client::rest;
+use client::secret::with_keys;
+use deployment::SPIP;
 use deployment::VVX;
 use guarded::Guarded;
+use guarded::plain_http;
 
 /// `lync:wrong` as Basic has it.
 const WRONG_PASSWORD: &str = "Authorization: Basic bHluYzp3cm9uZw==\r\n";
@@ -62,7 +93,7 @@ fn who_fails_too_often_hears_429_and_a_good_key_never() {
             failures: *failures,
             ..ServeOptions::default()
         };
-        let guarded = Guarded::new(Refusal::Challenge, options);
+        let guarded = Guarded::new(Refusal::Challenge, plain_http(), options);
         for (target, more, status) in *requests {
             let answer = ask(guarded.at(), "GET", target, more);
             assert_eq!(answer.status, *status, "{failures}: {target} {more}");
@@ -78,4 +109,235 @@ fn who_fails_too_often_hears_429_and_a_good_key_never() {
             assert_eq!(line["client"], "127.0.0.1");
         }
     }
+}
+
+/// What a proxy says counts, from a proxy; whose certificate it hands on, too.
+#[test]
+fn proxies_are_believed_and_nobody_else() {
+    let authority = Authority::new("ours");
+    let (certificate, _) = authority.sign(VVX, 2049);
+    let escaped = certificate
+        .pem()
+        .replace('\n', "%0A")
+        .replace('+', "%2B")
+        .replace(' ', "%20");
+    let escaped = format!("Client-Cert: {escaped}\r\n");
+    let base64: String = certificate
+        .pem()
+        .lines()
+        .filter(|line| !line.starts_with('-'))
+        .collect();
+    let structured = format!("Client-Cert: :{base64}:\r\n");
+    let secure = "X-Forwarded-Proto: https\r\nX-Forwarded-For: 203.0.113.1, 198.51.100.7\r\n";
+    let own = format!("/lync/{VVX}-device.cfg");
+    let other = format!("/lync/{SPIP}-device.cfg");
+    let with_key = format!("/lync/~{VVX}/{VVX}-device.cfg");
+    let rows = [
+        (
+            "127.0.0.0/8",
+            &own,
+            format!("{secure}{escaped}"),
+            200,
+            "198.51.100.7",
+        ),
+        (
+            "127.0.0.0/8",
+            &own,
+            format!("{secure}{structured}"),
+            200,
+            "198.51.100.7",
+        ),
+        ("127.0.0.0/8", &own, escaped.clone(), 404, "127.0.0.1"),
+        (
+            "127.0.0.0/8",
+            &other,
+            format!("{secure}{escaped}"),
+            404,
+            "198.51.100.7",
+        ),
+        (
+            "127.0.0.0/8",
+            &own,
+            format!("{secure}{escaped}{structured}"),
+            404,
+            "198.51.100.7",
+        ),
+        (
+            "127.0.0.0/8",
+            &own,
+            format!("{secure}Client-Cert: :AAAA:\r\n"),
+            404,
+            "198.51.100.7",
+        ),
+        (
+            "127.0.0.0/8",
+            &own,
+            format!("{secure}Client-Cert: %zz\r\n"),
+            404,
+            "198.51.100.7",
+        ),
+        (
+            "127.0.0.0/8",
+            &with_key,
+            secure.to_owned(),
+            200,
+            "198.51.100.7",
+        ),
+        ("127.0.0.0/8", &with_key, String::new(), 404, "127.0.0.1"),
+        (
+            "192.0.2.0/24",
+            &own,
+            format!("{secure}{escaped}"),
+            404,
+            "127.0.0.1",
+        ),
+        (
+            "192.0.2.0/24",
+            &with_key,
+            secure.to_owned(),
+            404,
+            "127.0.0.1",
+        ),
+    ];
+    for (trusted, target, more, status, client) in rows {
+        let options = ServeOptions {
+            proxies: Proxies {
+                trusted: vec![trusted.parse().unwrap()],
+                certificate: Some("client-cert".parse().unwrap()),
+            },
+            ..ServeOptions::default()
+        };
+        let guarded = Guarded::new(Refusal::NotFound, certificates(), options);
+        let answer = ask(guarded.at(), "GET", target, &more);
+        assert_eq!(answer.status, status, "{trusted} {target} {more}");
+        assert_eq!(
+            guarded.log()[0]["client"],
+            client,
+            "{trusted} {target} {more}"
+        );
+    }
+}
+
+/// Each row has a handshake of its own; what it opens is that device's and no other's.
+#[test]
+fn a_certificate_opens_the_files_of_the_device_it_names() {
+    let directory = tempfile::tempdir().unwrap();
+    let (ours, others) = (Authority::new("ours"), Authority::new("others"));
+    let file = directory.path().join("ca.pem");
+    fs::write(
+        &file,
+        ours.pem.clone() + &Authority::new("another of ours").pem,
+    )
+    .unwrap();
+    let own = format!("/lync/{VVX}-device.cfg");
+    let other = format!("/lync/{SPIP}-device.cfg");
+    let keyed = format!("/lync/~{VVX}/{VVX}-device.cfg");
+    // The signer, the name in the certificate, the year it ends; whether old ones count; what is asked for.
+    let rows = [
+        (Some(&ours), VVX, 2049, false, &own, 200),
+        (Some(&ours), "00:04:F2:80:62:D6", 2049, false, &own, 200),
+        (Some(&ours), VVX, 2049, false, &other, 404),
+        (Some(&ours), SPIP, 2049, false, &own, 404),
+        (Some(&ours), SPIP, 2049, false, &keyed, 404),
+        (Some(&ours), VVX, 2049, false, &keyed, 200),
+        // An address block of no vendor here, and names that are no address.
+        (Some(&ours), "02004c4f4f50", 2049, false, &own, 404),
+        (Some(&ours), "phone.example", 2049, false, &own, 404),
+        (Some(&ours), "", 2049, false, &own, 404),
+        (Some(&others), VVX, 2049, false, &own, 404),
+        (Some(&others), VVX, 2049, true, &own, 404),
+        (Some(&others), VVX, 2020, true, &own, 404),
+        // One that nobody here knows does not keep a phone from coming with a key.
+        (Some(&others), VVX, 2049, false, &keyed, 200),
+        (Some(&ours), VVX, 2020, false, &own, 404),
+        (Some(&ours), VVX, 2020, false, &keyed, 200),
+        (Some(&ours), VVX, 2020, true, &own, 200),
+        (Some(&ours), VVX, 2020, true, &other, 404),
+        (None, "", 0, true, &own, 404),
+        (None, "", 0, true, &keyed, 200),
+    ];
+    for (authority, name, year, expired, target, status) in rows {
+        let options = ServeOptions {
+            tls: Some((tls_file("cert.pem"), tls_file("key.pem"))),
+            client_authorities: Some(file.clone()),
+            expired_certificates: expired,
+            ..ServeOptions::default()
+        };
+        let guarded = Guarded::new(Refusal::NotFound, certificates(), options);
+        let identity = authority.map(|authority| authority.sign(name, year));
+        let seen = ask_over_tls(guarded.at(), target, identity);
+        assert_eq!(seen, status, "{name} {year} {expired} {target}");
+    }
+}
+
+fn certificates() -> Terms {
+    Terms {
+        certificates: true,
+        ..Terms::default()
+    }
+}
+
+fn tls_file(name: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    root.join("tests/tls").join(name)
+}
+
+/// Whoever signs certificates.
+struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+impl Authority {
+    fn new(name: &str) -> Self {
+        let mut authority = named(name);
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let pem = authority.self_signed(&key).unwrap().pem();
+        Self {
+            issuer: Issuer::new(authority, key),
+            pem,
+        }
+    }
+
+    /// A certificate for this name, good until this year.
+    fn sign(&self, name: &str, year: i32) -> (Certificate, KeyPair) {
+        let mut phone = named(name);
+        phone.not_before = date_time_ymd(2010, 1, 1);
+        phone.not_after = date_time_ymd(year, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        (phone.signed_by(&key, &self.issuer).unwrap(), key)
+    }
+}
+
+fn named(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.remove(DnType::CommonName);
+    params.distinguished_name.push(DnType::CommonName, name);
+    params
+}
+
+/// One request over a connection of its own; gives the status.
+fn ask_over_tls(at: SocketAddr, target: &str, identity: Option<(Certificate, KeyPair)>) -> u16 {
+    let mut roots = RootCertStore::empty();
+    let server = CertificateDer::from_pem_file(tls_file("cert.pem")).unwrap();
+    roots.add(server).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
+    let config = match identity {
+        Some((certificate, key)) => {
+            let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+            let chain = vec![certificate.der().clone()];
+            config.with_client_auth_cert(chain, key).unwrap()
+        }
+        None => config.with_no_client_auth(),
+    };
+    let session = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap());
+    let mut stream = StreamOwned::new(session.unwrap(), connect(at));
+    let target = with_keys(target);
+    let request = format!("GET {target} HTTP/1.0\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    only(&rest(stream), "GET").status
 }

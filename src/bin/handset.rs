@@ -31,6 +31,8 @@ use handset::mac::MacAddress;
 use handset::platform::native;
 use handset::platform::native::ServeOptions;
 use handset::platform::native::log::Log;
+use handset::platform::native::proxy::Block;
+use handset::platform::native::proxy::Proxies;
 use handset::platform::native::s3::HttpWire;
 use handset::platform::native::watch::Tree;
 use handset::platform::native::watch::Watcher;
@@ -189,6 +191,20 @@ struct Serve {
     /// Wrong keys and passwords that a network may bring a minute before it is answered with 429; 0 turns it off
     #[arg(long, default_value_t = native::FAILURES)]
     failures: u32,
+    /// Addresses (192.0.2.0/24) of proxies, whose X-Forwarded-For and X-Forwarded-Proto are believed; with commas
+    /// between several
+    #[arg(long, value_delimiter = ',', value_name = "CIDR")]
+    trust_proxy: Vec<Block>,
+    /// The header in which those proxies hand on a client's certificate that they have verified: URL-encoded PEM
+    /// or as RFC 9440 has it
+    #[arg(long, requires = "trust_proxy", value_name = "NAME")]
+    client_cert_header: Option<http::HeaderName>,
+    /// PEM file with the authorities that sign phones' certificates; phones without one may still come with a key
+    #[arg(long, requires = "tls_cert", value_name = "FILE")]
+    client_ca: Option<PathBuf>,
+    /// Take certificates that are out of date too, as those from the factory often are
+    #[arg(long, requires = "client_ca")]
+    client_ca_expired: bool,
 }
 
 fn main() -> ExitCode {
@@ -264,6 +280,12 @@ fn serve(options: Serve, out: &mut impl Write) -> io::Result<ExitCode> {
         site: options.site,
         tls: options.tls_cert.zip(options.tls_key),
         failures: options.failures,
+        proxies: Proxies {
+            trusted: options.trust_proxy,
+            certificate: options.client_cert_header,
+        },
+        client_authorities: options.client_ca,
+        expired_certificates: options.client_ca_expired,
     };
     match (options.store, options.directory) {
         (Some(address), _) => serve_bucket(address, options.store_ca.as_deref(), &serving),

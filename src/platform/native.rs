@@ -6,11 +6,13 @@
 
 mod body;
 mod caller;
+mod certificate;
 mod connection;
 mod exchange;
 mod failures;
 mod listener;
 pub mod log;
+pub mod proxy;
 mod replays;
 pub mod s3;
 mod tls;
@@ -35,6 +37,8 @@ use tokio::sync::watch::Sender;
 
 use crate::platform::native::exchange::Exchange;
 use crate::platform::native::log::Log;
+use crate::platform::native::proxy::Proxies;
+use crate::platform::native::tls::Tls;
 pub use crate::platform::native::tls::TlsError;
 use crate::secret::DeploymentSecrets;
 use crate::store::Blobs;
@@ -66,6 +70,12 @@ pub struct ServeOptions {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Wrong keys and passwords that a network may bring a minute before it hears 429; 0 is any number.
     pub failures: u32,
+    /// Whom else to believe about who asks.
+    pub proxies: Proxies,
+    /// PEM file with the authorities of client certificates; without it, none is asked for.
+    pub client_authorities: Option<PathBuf>,
+    /// Whether those certificates may be out of date, as phones' from the factory often are.
+    pub expired_certificates: bool,
 }
 
 impl Default for ServeOptions {
@@ -76,6 +86,9 @@ impl Default for ServeOptions {
             secrets: None,
             tls: None,
             failures: FAILURES,
+            proxies: Proxies::default(),
+            client_authorities: None,
+            expired_certificates: false,
         }
     }
 }
@@ -145,9 +158,7 @@ impl Server {
         options: &ServeOptions,
         log: Log,
     ) -> Result<Self, ServeError> {
-        let tls = options.tls.as_ref();
-        let tls = tls.map(|(certificate, key)| tls::acceptor(certificate, key));
-        let tls = tls.transpose().map_err(ServeError::Tls)?;
+        let tls = Tls::new(options).map_err(ServeError::Tls)?;
         let sockets = listener::bind(options.listen)
             .map_err(|error| ServeError::Listen(options.listen, error))?;
         let address = sockets.address;

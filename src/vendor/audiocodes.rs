@@ -25,6 +25,7 @@ pub const AUDIOCODES: Vendor = Vendor {
     ],
     posts: false,
     factory_password: None,
+    certificate: &[("CN", "{mac}")],
     follows_redirects: false,
     text: Format::KeyValue,
     models: MODELS,

@@ -30,6 +30,7 @@ pub const PANASONIC: Vendor = Vendor {
     ],
     posts: false,
     factory_password: None,
+    certificate: &[("CN", "{mac}")],
     follows_redirects: false,
     text: Format::QuotedLines,
     models: MODELS,

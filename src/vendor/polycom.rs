@@ -42,6 +42,7 @@ pub const POLYCOM: Vendor = Vendor {
     ],
     posts: false,
     factory_password: Some(("PlcmSpIp", "PlcmSpIp")),
+    certificate: &[("CN", "{mac}")],
     follows_redirects: true,
     text: Format::Xml,
     models: MODELS,

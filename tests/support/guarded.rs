@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use crate::client::secret::secrets;
 use crate::deployment;
 
-/// A server whose one site takes keys, passwords and certificates.
+/// A server whose one site takes keys.
 pub(crate) struct Guarded {
     server: Option<Server>,
     at: SocketAddr,
@@ -30,11 +30,10 @@ pub(crate) struct Guarded {
 }
 
 impl Guarded {
-    /// Over plain HTTP as well where the options have no certificate.
-    pub(crate) fn new(refusal: Refusal, options: ServeOptions) -> Self {
+    pub(crate) fn new(refusal: Refusal, terms: Terms, options: ServeOptions) -> Self {
         let directories = [(); 2].map(|()| tempfile::tempdir().unwrap());
         let [fleet, state] = directories.each_ref().map(TempDir::path);
-        let store = store(fleet, state, refusal, options.tls.is_none());
+        let store = store(fleet, state, refusal, terms);
         let options = ServeOptions {
             secrets: Some(secrets()),
             ..options
@@ -71,13 +70,16 @@ impl Guarded {
     }
 }
 
-fn store(fleet: &Path, state: &Path, refusal: Refusal, plain_http: bool) -> DirectoryStore {
-    let mut snapshot = deployment::snapshot(fleet, 1000);
-    let terms = Terms {
-        certificates: true,
-        plain_http,
+/// Terms of a site whose files may go over plain HTTP.
+pub(crate) fn plain_http() -> Terms {
+    Terms {
+        plain_http: true,
         ..Terms::default()
-    };
+    }
+}
+
+fn store(fleet: &Path, state: &Path, refusal: Refusal, terms: Terms) -> DirectoryStore {
+    let mut snapshot = deployment::snapshot(fleet, 1000);
     snapshot.deployment = Arc::new(Deployment {
         sites: [(deployment::SITE.to_owned(), Access::Keys(terms))].into(),
         refusal,

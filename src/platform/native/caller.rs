@@ -3,9 +3,13 @@
 use std::net::IpAddr;
 use std::net::SocketAddr;
 
+use http::HeaderMap;
+
 use crate::client;
 use crate::client::Client;
 use crate::mac::MacAddress;
+use crate::platform::native::certificate;
+use crate::platform::native::proxy::Proxies;
 
 /// What is known of the other end when the connection stands.
 #[derive(Clone, Debug)]
@@ -32,11 +36,31 @@ impl Caller {
         }
     }
 
-    /// The same over TLS.
-    pub(super) fn secured(self) -> Self {
+    /// The same over TLS, with the device that its certificate names.
+    pub(super) fn secured(self, certificate: Option<MacAddress>) -> Self {
         Self {
             secure: true,
+            certificate,
             ..self
+        }
+    }
+
+    /// Who sent a request that may have come through a proxy.
+    pub(super) fn behind(&self, proxies: &Proxies, headers: &HeaderMap) -> Self {
+        let Some(word) = proxies.word(self.address, headers) else {
+            return self.clone();
+        };
+        let device = word.certificate.as_ref().and_then(certificate::device);
+        let behind = Self::plain(SocketAddr::new(
+            word.client.unwrap_or(self.address),
+            self.peer.port(),
+        ));
+        Self {
+            peer: self.peer,
+            secure: word.secure.unwrap_or(self.secure),
+            // The proxy's own certificate is no phone's.
+            certificate: device,
+            ..behind
         }
     }
 

@@ -16,18 +16,18 @@ use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 use tokio::sync::watch::Receiver;
 use tokio::time;
-use tokio_rustls::TlsAcceptor;
 
 use crate::platform::native::Store;
 use crate::platform::native::caller::Caller;
 use crate::platform::native::exchange::Exchange;
+use crate::platform::native::tls::Tls;
 use crate::platform::native::wire::Conduct;
 use crate::platform::native::wire::Wire;
 
 /// Serves a connection to its end.
 pub(super) async fn run<S: Store>(
     exchange: Arc<Exchange<S>>,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Tls>,
     stopping: Receiver<bool>,
     stream: TcpStream,
     peer: SocketAddr,
@@ -35,9 +35,11 @@ pub(super) async fn run<S: Store>(
     let Some(tls) = tls else {
         return requests(exchange, stopping, stream, Caller::plain(peer)).await;
     };
-    match time::timeout(HANDSHAKE, tls.accept(stream)).await {
+    match time::timeout(HANDSHAKE, tls.acceptor.accept(stream)).await {
         Ok(Ok(stream)) => {
-            requests(exchange, stopping, stream, Caller::plain(peer).secured()).await;
+            let certificate = tls.device(stream.get_ref().1);
+            let caller = Caller::plain(peer).secured(certificate);
+            requests(exchange, stopping, stream, caller).await;
         }
         Ok(Err(error)) => exchange.refused(peer, &format!("no TLS: {error}")),
         Err(_) => exchange.refused(peer, "no TLS: the handshake takes too long"),

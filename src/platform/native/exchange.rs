@@ -39,6 +39,7 @@ use crate::platform::native::caller::Caller;
 use crate::platform::native::failures::Failures;
 use crate::platform::native::log::Log;
 use crate::platform::native::log::rfc3339;
+use crate::platform::native::proxy::Proxies;
 use crate::platform::native::replays::Counted;
 use crate::platform::native::wire::Conduct;
 use crate::respond::Payload;
@@ -59,6 +60,7 @@ pub(super) struct Exchange<S> {
     secrets: Option<DeploymentSecrets>,
     replays: Counted,
     failures: Failures,
+    proxies: Proxies,
     log: Log,
     process: u64,
     serial: AtomicU64,
@@ -110,6 +112,7 @@ impl<S: Store> Exchange<S> {
             secrets: options.secrets.clone(),
             replays: Counted::default(),
             failures: Failures::a_minute(options.failures),
+            proxies: options.proxies.clone(),
             log,
             process: RandomState::new().hash_one(std::process::id()),
             serial: AtomicU64::new(0),
@@ -149,7 +152,8 @@ impl<S: Store> Exchange<S> {
         let began = Instant::now();
         let (head, incoming) = request.into_parts();
         conduct.drained.set(incoming.is_end_stream());
-        let mut report = Report::of(&head, caller, began);
+        let caller = Rc::new(caller.behind(&self.proxies, &head.headers));
+        let mut report = Report::of(&head, &caller, began);
         let head_only = head.method == Method::HEAD;
         let chunked = head.headers.contains_key(header::TRANSFER_ENCODING);
         let mut response = match misframed(&head) {

@@ -19,12 +19,12 @@ use tokio::sync::watch::Receiver;
 use tokio::task::JoinSet;
 use tokio::task::LocalSet;
 use tokio::time;
-use tokio_rustls::TlsAcceptor;
 
 use crate::platform::native::Store;
 use crate::platform::native::connection;
 use crate::platform::native::exchange::Exchange;
 use crate::platform::native::s3;
+use crate::platform::native::tls::Tls;
 
 /// Sockets that share one address.
 pub(super) struct Sockets {
@@ -63,7 +63,7 @@ fn listen(address: SocketAddr) -> io::Result<StdListener> {
 /// A thread that serves.
 pub(super) struct Worker<S: Store> {
     exchange: Arc<Exchange<S>>,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Tls>,
     stopping: Receiver<bool>,
     runtime: Runtime,
 }
@@ -71,7 +71,7 @@ pub(super) struct Worker<S: Store> {
 impl<S: Store> Worker<S> {
     pub(super) fn new(
         exchange: Arc<Exchange<S>>,
-        tls: Option<TlsAcceptor>,
+        tls: Option<Tls>,
         stopping: Receiver<bool>,
     ) -> io::Result<Self> {
         let runtime = Builder::new_current_thread()
