@@ -286,6 +286,7 @@ fn serve(options: Serve, out: &mut impl Write) -> io::Result<ExitCode> {
         },
         client_authorities: options.client_ca,
         expired_certificates: options.client_ca_expired,
+        ..ServeOptions::default()
     };
     match (options.store, options.directory) {
         (Some(address), _) => serve_bucket(address, options.store_ca.as_deref(), &serving),

@@ -27,6 +27,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Body as HttpBody;
@@ -76,6 +77,32 @@ pub struct ServeOptions {
     pub client_authorities: Option<PathBuf>,
     /// Whether those certificates may be out of date, as phones' from the factory often are.
     pub expired_certificates: bool,
+    /// How long to wait for a client.
+    pub patience: Patience,
+    /// Connections that a thread holds at once; more wait for one of them to end.
+    pub connections: usize,
+}
+
+/// How long to wait for a client that does not come to the point.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For the handshake of TLS.
+    pub handshake: Duration,
+    /// For a whole head, and for how long a connection may idle between requests.
+    pub head: Duration,
+    /// How long nothing at all may move while a body does.
+    pub body: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(15),
+            head: Duration::from_secs(30),
+            // Phones erase flash between two reads.
+            body: Duration::from_secs(120),
+        }
+    }
 }
 
 impl Default for ServeOptions {
@@ -89,6 +116,8 @@ impl Default for ServeOptions {
             proxies: Proxies::default(),
             client_authorities: None,
             expired_certificates: false,
+            patience: Patience::default(),
+            connections: 8192,
         }
     }
 }
@@ -172,8 +201,9 @@ impl Server {
             threads: Vec::new(),
         };
         for socket in sockets.listeners {
-            let worker = listener::Worker::new(exchange.clone(), tls.clone(), stopping.clone())
-                .map_err(ServeError::System)?;
+            let worker =
+                listener::Worker::new(exchange.clone(), tls.clone(), options, stopping.clone())
+                    .map_err(ServeError::System)?;
             let thread = thread::Builder::new().name("serve".to_owned());
             let thread = thread.spawn(move || worker.run(socket));
             server.threads.push(thread.map_err(ServeError::System)?);

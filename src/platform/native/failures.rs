@@ -51,7 +51,7 @@ impl<C: Clock> Failures<C> {
             return true;
         }
         let failures = self.since_sweep.fetch_add(1, Ordering::Relaxed);
-        if failures % SWEEP_EVERY == 0 {
+        if failures.is_multiple_of(SWEEP_EVERY) {
             counts.retain_recent();
         }
         counts.len() < MOST_NETWORKS
