@@ -15,6 +15,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 
 use handset::platform::native::ServeOptions;
@@ -109,6 +110,73 @@ fn who_fails_too_often_hears_429_and_a_good_key_never() {
             assert_eq!(line["client"], "127.0.0.1");
         }
     }
+}
+
+/// Passwords over the wire, by a client that is not ours: keys of the site and of a device.
+#[test]
+fn curl_brings_passwords() {
+    let (site, device) = (key("/lync/~"), key(&format!("/lync/~{VVX}")));
+    let shared = "/lync/shared.cfg".to_owned();
+    let own = format!("/lync/{VVX}-device.cfg");
+    let other = format!("/lync/{SPIP}-device.cfg");
+    let guarded = Guarded::new(Refusal::Challenge, plain_http(), ServeOptions::default());
+    for (user, password, target, status) in [
+        ("lync", &site, &shared, "200"),
+        (VVX, &device, &own, "200"),
+        (VVX, &device, &shared, "200"),
+        (VVX, &device, &other, "401"),
+        (SPIP, &device, &own, "401"),
+        ("lync", &device, &shared, "401"),
+        (VVX, &site, &own, "401"),
+        ("lync", &"wrong".to_owned(), &shared, "401"),
+    ] {
+        for scheme in ["--basic", "--digest", "--anyauth"] {
+            let seen = curl(guarded.at(), scheme, &format!("{user}:{password}"), target).0;
+            assert_eq!(seen, status, "{scheme} {user} {target}");
+        }
+    }
+}
+
+/// Who has seen a proof on its way cannot use it again, though its nonce lives.
+#[test]
+fn a_digest_that_is_replayed_is_refused() {
+    let guarded = Guarded::new(Refusal::Challenge, plain_http(), ServeOptions::default());
+    let own = format!("/lync/{VVX}-device.cfg");
+    let user = format!("{VVX}:{}", key(&format!("/lync/~{VVX}")));
+    let (status, sent) = curl(guarded.at(), "--digest", &user, &own);
+    assert_eq!(status, "200", "{sent}");
+    let lines = sent.lines().filter_map(|line| line.strip_prefix("> "));
+    let proof = lines
+        .filter(|line| line.starts_with("Authorization: Digest "))
+        .next_back();
+    let proof = format!("{}\r\n", proof.unwrap());
+    let replayed = ask(guarded.at(), "GET", &own, &proof);
+    assert_eq!(replayed.status, 401);
+    // It says that the password was right: an honest client that lost its count begins again.
+    assert!(replayed.head.contains("stale=true"), "{}", replayed.head);
+}
+
+/// The key that an address holds.
+fn key(address: &str) -> String {
+    with_keys(address).split('/').nth(2).unwrap().to_owned()
+}
+
+/// The status that curl ends with, and what it says of its headers.
+fn curl(at: SocketAddr, scheme: &str, user: &str, target: &str) -> (String, String) {
+    let mut command = Command::new("curl");
+    command.args([
+        "--silent",
+        "--verbose",
+        "--noproxy",
+        "*",
+        "--max-time",
+        "20",
+    ]);
+    command.args(["--output", "/dev/null", "--write-out", "%{http_code}"]);
+    command.args([scheme, "--user", user, &format!("http://{at}{target}")]);
+    let output = command.output().expect("curl is missing");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr))
 }
 
 /// What a proxy says counts, from a proxy; whose certificate it hands on, too.
