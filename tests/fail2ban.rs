@@ -1,5 +1,10 @@
 //! The filter of `deploy/fail2ban` against lines that the server wrote, by fail2ban's own program.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 #[expect(dead_code, reason = "the client does more than this suite needs")]
 #[path = "support/client.rs"]

@@ -1,6 +1,13 @@
 //! The native server's own part in who may have what: failures, proxies, certificates, passwords on the wire.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
+#[path = "support/authority.rs"]
+mod authority;
 #[expect(dead_code, reason = "the client does more than this suite needs")]
 #[path = "support/client.rs"]
 mod client;
@@ -22,14 +29,8 @@ use handset::platform::native::ServeOptions;
 use handset::platform::native::proxy::Proxies;
 use handset::site::Refusal;
 use handset::site::Terms;
-use rcgen::BasicConstraints;
 use rcgen::Certificate;
-use rcgen::CertificateParams;
-use rcgen::DnType;
-use rcgen::IsCa;
-use rcgen::Issuer;
 use rcgen::KeyPair;
-use rcgen::date_time_ymd;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::ClientConnection;
 use tokio_rustls::rustls::RootCertStore;
@@ -39,6 +40,7 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 
+use authority::Authority;
 use client::ask;
 use client::connect;
 use client::only;
@@ -54,11 +56,14 @@ const WRONG_PASSWORD: &str = "Authorization: Basic bHluYzp3cm9uZw==\r\n";
 /// A key by its shape.
 const WRONG_KEY: &str = "/lync/aaaaaaaaaaaaaaaaaaaaaaaaaaa/shared.cfg";
 
+/// Target, more headers, and the status that comes back.
+type Requests<'a> = &'a [(&'a str, &'a str, u16)];
+
 #[test]
 fn who_fails_too_often_hears_429_and_a_good_key_never() {
     let own = format!("/lync/~{VVX}/{VVX}-device.cfg");
     let wrong = WRONG_KEY;
-    let rows: &[(u32, &[(&str, &str, u16)])] = &[
+    let rows: &[(u32, Requests<'_>)] = &[
         (
             2,
             &[
@@ -145,10 +150,8 @@ fn a_digest_that_is_replayed_is_refused() {
     let user = format!("{VVX}:{}", key(&format!("/lync/~{VVX}")));
     let (status, sent) = curl(guarded.at(), "--digest", &user, &own);
     assert_eq!(status, "200", "{sent}");
-    let lines = sent.lines().filter_map(|line| line.strip_prefix("> "));
-    let proof = lines
-        .filter(|line| line.starts_with("Authorization: Digest "))
-        .next_back();
+    let mut lines = sent.lines().filter_map(|line| line.strip_prefix("> "));
+    let proof = lines.rfind(|line| line.starts_with("Authorization: Digest "));
     let proof = format!("{}\r\n", proof.unwrap());
     let replayed = ask(guarded.at(), "GET", &own, &proof);
     assert_eq!(replayed.status, 401);
@@ -348,41 +351,6 @@ fn certificates() -> Terms {
 fn tls_file(name: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     root.join("tests/tls").join(name)
-}
-
-/// Whoever signs certificates.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
-}
-
-impl Authority {
-    fn new(name: &str) -> Self {
-        let mut authority = named(name);
-        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let pem = authority.self_signed(&key).unwrap().pem();
-        Self {
-            issuer: Issuer::new(authority, key),
-            pem,
-        }
-    }
-
-    /// A certificate for this name, good until this year.
-    fn sign(&self, name: &str, year: i32) -> (Certificate, KeyPair) {
-        let mut phone = named(name);
-        phone.not_before = date_time_ymd(2010, 1, 1);
-        phone.not_after = date_time_ymd(year, 1, 1);
-        let key = KeyPair::generate().unwrap();
-        (phone.signed_by(&key, &self.issuer).unwrap(), key)
-    }
-}
-
-fn named(name: &str) -> CertificateParams {
-    let mut params = CertificateParams::default();
-    params.distinguished_name.remove(DnType::CommonName);
-    params.distinguished_name.push(DnType::CommonName, name);
-    params
 }
 
 /// One request over a connection of its own; gives the status.

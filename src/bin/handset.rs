@@ -103,7 +103,7 @@ enum Command {
         asked: Asked,
     },
     /// Serves a fleet directory, or what was published to a bucket, over HTTP/1.1
-    Serve(Serve),
+    Serve(Box<Serve>),
 }
 
 /// A request, made without a server.
@@ -247,7 +247,7 @@ fn run(command: Command, out: &mut impl Write) -> io::Result<ExitCode> {
             key(&directory, &wanted, &secret, out)
         }
         Command::Render { asked } => render(&asked, out),
-        Command::Serve(options) => serve(options, out),
+        Command::Serve(options) => serve(*options, out),
     }
 }
 
