@@ -99,12 +99,12 @@ impl FromStr for Block {
         let address: IpAddr = address.parse().map_err(|_| BlockError)?;
         let most = if address.is_ipv4() { 32 } else { 128 };
         let bits = bits.map_or(Ok(most), str::parse);
-        let bits = bits.map_err(|_| BlockError)?;
+        let bits = bits.ok().filter(|bits| *bits <= most).ok_or(BlockError)?;
         let first = number(address);
         let bits = bits + 128 - most;
         let loose = first.checked_shl(bits).unwrap_or_default();
         // `192.0.2.1/24` may mean the address or the network: whoever trusts should say which.
-        if bits > 128 || loose != 0 {
+        if loose != 0 {
             return Err(BlockError);
         }
         Ok(Self { first, bits })
