@@ -3,6 +3,7 @@
 //! The handler sees nothing but those records, so that a case means the same on every platform. What
 //! this deliberately does not do: it never writes a file that a person wrote.
 
+pub mod article;
 mod builtin;
 pub mod check;
 mod devices;
@@ -11,8 +12,12 @@ mod document;
 pub mod entries;
 mod files;
 pub mod fill;
+pub mod finding;
+pub mod outputs;
 mod places;
 pub mod preview;
+pub mod report;
+mod silence;
 pub mod starter;
 pub mod time_zone;
 mod values;
@@ -22,6 +27,7 @@ use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::fleet::diagnostic::Diagnostic;
@@ -29,6 +35,7 @@ use crate::fleet::diagnostic::Diagnostics;
 use crate::fleet::diagnostic::Place;
 use crate::fleet::files::Files;
 use crate::fleet::places::Site;
+use crate::fleet::silence::Silences;
 use crate::mac::MacAddress;
 use crate::map::Map;
 use crate::release::Release;
@@ -50,6 +57,9 @@ pub struct Fleet {
     pub devices: BTreeMap<MacAddress, (String, Place)>,
     /// What its author probably did not mean.
     pub warnings: Vec<Diagnostic>,
+    /// Where it was read from.
+    pub directory: PathBuf,
+    silences: Silences,
 }
 
 /// Compiles a fleet directory; or says everything that is wrong with it, at once.
@@ -101,6 +111,8 @@ pub fn compile(directory: &Path, hashes: &mut Hashes) -> Result<Fleet, Vec<Diagn
         snapshot,
         devices: places,
         warnings: diagnostics.into_sorted(),
+        directory: directory.to_owned(),
+        silences: deployment.silences,
     })
 }
 
@@ -146,7 +158,8 @@ impl Compiled {
                 .insert(host.clone(), site.name.clone())
             {
                 let remedy = "a host name can have one site at its root";
-                diagnostics.error(
+                diagnostics.report(
+                    "host-of-two-sites",
                     &place,
                     format!("host {host:?} belongs to site {other:?} already"),
                     remedy,
@@ -223,7 +236,8 @@ fn check_pin(
             site.name,
             layer.word()
         );
-        diagnostics.error(
+        diagnostics.report(
+            "image-missing",
             place,
             problem,
             format!("put the image at {path}, or pin another version"),
@@ -260,12 +274,9 @@ fn release_of(
 fn report_release(file: Option<&str>, error: &ReleaseError, diagnostics: &mut Diagnostics) {
     if let ReleaseError::Template(error) = error {
         let file = file.unwrap_or(&error.template).to_owned();
-        let place = Place {
-            file,
-            line: error.line.unwrap_or_default(),
-        };
+        let place = Place::line(file, error.line.unwrap_or_default());
         let remedy = "templates are written in Jinja; see docs/templates.md";
-        diagnostics.error(&place, error.problem.clone(), remedy);
+        diagnostics.report("template-syntax", &place, error.problem.clone(), remedy);
     }
 }
 

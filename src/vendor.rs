@@ -6,6 +6,7 @@
 //! is wrong with it.
 
 mod audiocodes;
+pub mod habits;
 mod panasonic;
 mod polycom;
 

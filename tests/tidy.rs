@@ -450,7 +450,12 @@ const WRITTEN: &[&str] = &[
     ".yml",
 ];
 
-const EXACT_FOLDERS: &[&str] = &["fixtures/", "fuzz/seeds/", "tests/cases/"];
+const EXACT_FOLDERS: &[&str] = &[
+    "fixtures/",
+    "fuzz/seeds/",
+    "tests/cases/",
+    "tests/fleet/schema/",
+];
 
 const VAGUE_NAMES: &[&str] = &[
     "common", "helper", "helpers", "manager", "managers", "misc", "util", "utils",

@@ -3,7 +3,11 @@
 //! Exit codes: 0 done, 1 found something wrong, 2 could not run.
 #![forbid(unsafe_code)]
 
+#[path = "handset/check.rs"]
+mod check;
+
 use std::io;
+use std::io::IsTerminal;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -23,9 +27,9 @@ use handset::fleet;
 use handset::fleet::Fleet;
 use handset::fleet::Hashes;
 use handset::fleet::diagnostic::Diagnostic;
-use handset::fleet::diagnostic::Severity;
 use handset::fleet::preview;
 use handset::fleet::preview::Question;
+use handset::fleet::report;
 use handset::platform::native;
 use handset::platform::native::ServeOptions;
 use handset::platform::native::log::Log;
@@ -56,11 +60,7 @@ struct Arguments {
 enum Command {
     /// Simulates a phone's boot over HTTP; exit code 1 if the phone would suffer
     Boot(boot::Arguments),
-    /// Reads a fleet directory, renders every file of every phone and says what is wrong
-    Check {
-        /// The fleet directory
-        directory: PathBuf,
-    },
+    Check(check::Check),
     /// Says why a request gets what it gets
     Explain {
         #[command(flatten)]
@@ -151,7 +151,7 @@ fn run(command: Command, out: &mut impl Write) -> io::Result<ExitCode> {
             Ok(false) => Ok(ExitCode::FAILURE),
             Err(error) => Err(io::Error::other(error)),
         },
-        Command::Check { directory } => check(&directory, out),
+        Command::Check(options) => check::run(&options, out),
         Command::Explain {
             asked,
             method,
@@ -171,18 +171,6 @@ fn init(directory: &Path, out: &mut impl Write) -> io::Result<ExitCode> {
         "wrote {shown}; next: handset check {shown}, then handset serve {shown}"
     )?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn check(directory: &Path, out: &mut impl Write) -> io::Result<ExitCode> {
-    let found = match fleet::compile(directory, &mut Hashes::default()) {
-        Ok(fleet) => {
-            let found = fleet::check::check(&fleet);
-            writeln!(out, "{}", summary(&fleet))?;
-            found
-        }
-        Err(found) => found,
-    };
-    report(&found, out)
 }
 
 fn serve(options: Serve, out: &mut impl Write) -> io::Result<ExitCode> {
@@ -341,25 +329,17 @@ fn copy(mut body: Body, out: &mut impl Write) -> io::Result<()> {
 
 /// Prints findings; exit code 1 if an error is among them.
 fn report(found: &[Diagnostic], out: &mut impl Write) -> io::Result<ExitCode> {
-    let count = |severity| {
-        found
-            .iter()
-            .filter(|diagnostic| diagnostic.severity == severity)
-            .count()
-    };
-    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    if errors + warnings > 0 {
-        writeln!(
-            out,
-            "{}\n{errors} errors, {warnings} warnings",
-            joined(found)
-        )?;
-    }
-    Ok(if errors > 0 {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
+    write!(out, "{}", report::text(found, is_coloured()))?;
+    Ok(match report::counts(found).errors {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     })
+}
+
+/// Colours are for terminals, and for those who did not refuse them (no-color.org).
+fn is_coloured() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::stdout().is_terminal() && !refused
 }
 
 fn joined(found: &[Diagnostic]) -> String {
@@ -372,9 +352,16 @@ fn joined(found: &[Diagnostic]) -> String {
 
 fn summary(fleet: &Fleet) -> String {
     let snapshot = &fleet.snapshot;
-    let (devices, sites) = (fleet.devices.len(), snapshot.sites.len());
-    format!(
-        "{devices} devices in {sites} sites, {} images and resources",
-        snapshot.files.len()
-    )
+    let devices = several(fleet.devices.len(), "device");
+    let sites = several(snapshot.sites.len(), "site");
+    let files = several(snapshot.files.len(), "image or resource file");
+    format!("{devices} in {sites}, {files}")
+}
+
+/// "1 device", "2 devices".
+fn several(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    }
 }

@@ -7,3 +7,4 @@
 
 mod broken;
 mod hostile;
+mod reports;
