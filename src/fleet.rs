@@ -7,6 +7,7 @@ pub mod article;
 mod builtin;
 pub mod check;
 mod devices;
+pub mod dhcp;
 pub mod diagnostic;
 mod document;
 pub mod entries;

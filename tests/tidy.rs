@@ -627,6 +627,7 @@ const WORD_RULES: &[WordRule] = &[
         lines: Lines::Shipped,
         except: &[
             ("src/bin/", "a program starts the runtime"),
+            ("src/fleet/dhcp.rs", "addresses as plain values; no socket is opened"),
             ("src/boot.rs", "the simulated phone is a client"),
             ("src/boot/", "the simulated phone is a client"),
             ("src/platform/", "an adapter speaks the platform's own types"),
@@ -647,6 +648,7 @@ const WORD_RULES: &[WordRule] = &[
         among: Among::Source,
         lines: Lines::Shipped,
         except: &[
+            ("src/bin/handset/dhcp.rs", "an example of a call, for people"),
             ("src/boot.rs", "the simulated phone knows what it simulates, apart from the server's tables"),
             ("src/boot/", "the simulated phone knows what it simulates, apart from the server's tables"),
             ("src/fleet/builtin.rs", "lists the templates that lie in src/vendor/"),

@@ -5,6 +5,8 @@
 
 #[path = "handset/check.rs"]
 mod check;
+#[path = "handset/dhcp.rs"]
+mod dhcp;
 
 use std::io;
 use std::io::IsTerminal;
@@ -61,6 +63,9 @@ enum Command {
     /// Simulates a phone's boot over HTTP; exit code 1 if the phone would suffer
     Boot(boot::Arguments),
     Check(check::Check),
+    /// What to tell a DHCP server, and what a phone makes of it
+    #[command(subcommand)]
+    Dhcp(dhcp::Dhcp),
     /// Says why a request gets what it gets
     Explain {
         #[command(flatten)]
@@ -152,6 +157,7 @@ fn run(command: Command, out: &mut impl Write) -> io::Result<ExitCode> {
             Err(error) => Err(io::Error::other(error)),
         },
         Command::Check(options) => check::run(&options, out),
+        Command::Dhcp(command) => dhcp::run(&command, out),
         Command::Explain {
             asked,
             method,
@@ -334,6 +340,12 @@ fn report(found: &[Diagnostic], out: &mut impl Write) -> io::Result<ExitCode> {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     })
+}
+
+/// Says what went wrong; exit code 1.
+fn fail(problem: &str) -> io::Result<ExitCode> {
+    writeln!(io::stderr(), "handset: {problem}")?;
+    Ok(ExitCode::FAILURE)
 }
 
 /// Colours are for terminals, and for those who did not refuse them (no-color.org).

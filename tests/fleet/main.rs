@@ -6,5 +6,6 @@
 )]
 
 mod broken;
+mod dhcp;
 mod hostile;
 mod reports;
