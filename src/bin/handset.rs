@@ -7,6 +7,8 @@
 mod check;
 #[path = "handset/dhcp.rs"]
 mod dhcp;
+#[path = "handset/diff.rs"]
+mod diff;
 
 use std::io;
 use std::io::IsTerminal;
@@ -66,6 +68,7 @@ enum Command {
     /// What to tell a DHCP server, and what a phone makes of it
     #[command(subcommand)]
     Dhcp(dhcp::Dhcp),
+    Diff(diff::Diff),
     /// Says why a request gets what it gets
     Explain {
         #[command(flatten)]
@@ -158,6 +161,7 @@ fn run(command: Command, out: &mut impl Write) -> io::Result<ExitCode> {
         },
         Command::Check(options) => check::run(&options, out),
         Command::Dhcp(command) => dhcp::run(&command, out),
+        Command::Diff(options) => diff::run(&options, out),
         Command::Explain {
             asked,
             method,

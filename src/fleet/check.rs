@@ -5,7 +5,6 @@
 mod directory;
 mod images;
 mod lists;
-mod parameters;
 mod phones;
 mod rendered;
 mod secrets;

@@ -7,5 +7,6 @@
 
 mod broken;
 mod dhcp;
+mod diff;
 mod hostile;
 mod reports;

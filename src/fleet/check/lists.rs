@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Problem;
-use super::parameters;
-use super::parameters::Parameter;
 use crate::fleet::diagnostic::Place;
 use crate::fleet::outputs::Group;
 use crate::fleet::outputs::Output;
 use crate::fleet::outputs::Scope;
+use crate::fleet::parameters;
+use crate::fleet::parameters::Parameter;
 use crate::mac::MacAddress;
 use crate::path::RequestPath;
 use crate::vendor::FileKind;

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use super::Problem;
-use super::parameters;
 use super::well_formed;
 use crate::fleet::diagnostic::Place;
 use crate::fleet::outputs::Group;
 use crate::fleet::outputs::Output;
+use crate::fleet::parameters;
 use crate::render::RenderError;
 use crate::settings;
 use crate::vendor::Format;

@@ -5,13 +5,13 @@ use std::fs;
 
 use serde_json::Value as Json;
 
-use super::parameters;
-use super::parameters::Parameter;
 use crate::fleet::Fleet;
 use crate::fleet::diagnostic::Diagnostics;
 use crate::fleet::diagnostic::Place;
 use crate::fleet::outputs::Group;
 use crate::fleet::outputs::Output;
+use crate::fleet::parameters;
+use crate::fleet::parameters::Parameter;
 use crate::settings::LINE_FIELDS;
 use crate::settings::SETTINGS;
 use crate::vendor::ALL;
