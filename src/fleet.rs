@@ -15,6 +15,7 @@ pub mod entries;
 mod files;
 pub mod fill;
 pub mod finding;
+pub mod firmware;
 pub mod outputs;
 mod parameters;
 mod places;
@@ -69,6 +70,24 @@ pub struct Fleet {
 ///
 /// `hashes` remembers the SHA-256 of files over several calls.
 pub fn compile(directory: &Path, hashes: &mut Hashes) -> Result<Fleet, Vec<Diagnostic>> {
+    read(directory, hashes, |compiled, devices, diagnostics| {
+        compiled.check_pins(devices, diagnostics);
+    })
+}
+
+/// Compiles a fleet directory whose pinned images may be missing still: for those who bring them.
+pub(crate) fn compile_without_images(
+    directory: &Path,
+    hashes: &mut Hashes,
+) -> Result<Fleet, Vec<Diagnostic>> {
+    read(directory, hashes, |_, _, _| {})
+}
+
+fn read(
+    directory: &Path,
+    hashes: &mut Hashes,
+    check: impl FnOnce(&Compiled, &devices::Devices, &mut Diagnostics),
+) -> Result<Fleet, Vec<Diagnostic>> {
     let mut diagnostics = Diagnostics::default();
     let mut files = Files::new(directory, hashes);
     let deployment = places::deployment(&files, &mut diagnostics);
@@ -95,7 +114,7 @@ pub fn compile(directory: &Path, hashes: &mut Hashes) -> Result<Fleet, Vec<Diagn
         compiled.add_site(site, record, &deployment.uploads, &mut diagnostics);
     }
     let devices = devices::read(&files, &compiled, &mut diagnostics);
-    compiled.check_pins(&devices, &mut diagnostics);
+    check(&compiled, &devices, &mut diagnostics);
     let places = devices
         .iter()
         .map(|(mac, device)| (*mac, (device.site.clone(), device.place.clone())))

@@ -9,6 +9,8 @@ mod check;
 mod dhcp;
 #[path = "handset/diff.rs"]
 mod diff;
+#[path = "handset/firmware.rs"]
+mod firmware;
 
 use std::io;
 use std::io::IsTerminal;
@@ -80,6 +82,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Puts images where phones find them
+    #[command(subcommand)]
+    Firmware(firmware::Firmware),
     /// Writes a commented fleet directory to start from
     Init {
         /// A directory that is empty or does not exist
@@ -167,6 +172,7 @@ fn run(command: Command, out: &mut impl Write) -> io::Result<ExitCode> {
             method,
             json,
         } => explain(&asked, method, json, out),
+        Command::Firmware(command) => firmware::run(&command, out),
         Command::Init { directory } => init(&directory, out),
         Command::Render { asked } => render(&asked, out),
         Command::Serve(options) => serve(options, out),

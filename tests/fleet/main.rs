@@ -8,5 +8,6 @@
 mod broken;
 mod dhcp;
 mod diff;
+mod firmware;
 mod hostile;
 mod reports;
