@@ -7,6 +7,7 @@ mod images;
 mod redaction;
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::fmt;
 use std::fmt::Write;
@@ -47,11 +48,11 @@ pub struct Tally {
 /// One change, and whose it is.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Change {
-    /// The site.
-    pub site: String,
-    /// Whose: the first phone or model, and how many more have the same change.
+    /// The sites, the first one's phone or model being `whose`.
+    pub sites: BTreeSet<String>,
+    /// Whose: the first that has it.
     pub whose: String,
-    /// How many more have the same change.
+    /// How many phones more have it, where it is about phones one by one.
     pub more: usize,
     /// A unified diff, or a line that says it.
     pub text: String,
@@ -85,11 +86,15 @@ impl Difference {
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let more = match self.more {
-            0 => String::new(),
-            more => format!(", and {more} more with the same change"),
-        };
-        write!(f, "# {}: {}{more}\n{}", self.site, self.whose, self.text)
+        let site = self.sites.first().map_or("", String::as_str);
+        write!(f, "# {site}: {}", self.whose)?;
+        if self.more > 0 {
+            write!(f, ", and {} more with the same change", self.more)?;
+        }
+        if self.sites.len() > 1 {
+            write!(f, ", in {} sites", self.sites.len())?;
+        }
+        write!(f, "\n{}", self.text)
     }
 }
 
@@ -112,7 +117,7 @@ pub fn diff(old: &Fleet, new: &Fleet) -> Difference {
         let concerned = !own.is_empty() || shared.get(&key).copied().unwrap_or_default();
         tally.changed += usize::from(concerned);
         for change in own {
-            collected.add(&phone.group.site.name, &phone.mac.to_string(), change);
+            collected.add_phone(&phone.group.site.name, phone.mac, change);
         }
     }
     for phone in olds.phones().filter(|phone| news.find(phone.mac).is_none()) {
@@ -190,24 +195,46 @@ struct Found {
     text: String,
 }
 
-/// Changes by site and key, each with the first that has it.
+/// Changes by whose they are and what tells them apart, each with the first that has it.
 #[derive(Default)]
 struct Collected(BTreeMap<(String, String), Change>);
 
 impl Collected {
-    fn add(&mut self, site: &str, whose: &str, found: Found) {
-        let key = (site.to_owned(), found.key);
-        let known = self.0.entry(key).and_modify(|change| change.more += 1);
-        known.or_insert_with(|| Change {
-            site: site.to_owned(),
-            whose: whose.to_owned(),
-            more: 0,
-            text: found.text,
-        });
+    /// A change of one phone's own files.
+    fn add_phone(&mut self, site: &str, mac: MacAddress, found: Found) {
+        let change = self.add(
+            site,
+            (String::new(), found.key),
+            &mac.to_string(),
+            found.text,
+        );
+        change.more += 1;
     }
 
+    /// A change of what all of `whose` phones share.
+    fn add_shared(&mut self, site: &str, whose: &str, found: Found) {
+        self.add(site, (whose.to_owned(), found.key), whose, found.text);
+    }
+
+    fn add(&mut self, site: &str, key: (String, String), whose: &str, text: String) -> &mut Change {
+        let change = self.0.entry(key).or_insert_with(|| Change {
+            sites: BTreeSet::new(),
+            whose: whose.to_owned(),
+            more: 0,
+            text,
+        });
+        change.sites.insert(site.to_owned());
+        change
+    }
+
+    /// By site; the first phone is no further one.
     fn into_changes(self) -> Vec<Change> {
-        self.0.into_values().collect()
+        let mut changes: Vec<Change> = self.0.into_values().collect();
+        for change in &mut changes {
+            change.more = change.more.saturating_sub(1);
+        }
+        changes.sort_by(|a, b| a.sites.first().cmp(&b.sites.first()));
+        changes
     }
 }
 
@@ -228,25 +255,17 @@ fn shared_changes<'n>(
         }
         Some(found)
     });
-    let mut told = Vec::new();
     for (group, changes) in news.groups.iter().zip(changes) {
         let site = group.site.name.as_str();
         let key = (site, group.model.name);
-        concerned.insert(
-            key,
-            changes.as_ref().is_some_and(|changes| !changes.is_empty()),
-        );
-        for (scope, found) in changes.into_iter().flatten() {
+        let changes = changes.unwrap_or_default();
+        concerned.insert(key, !changes.is_empty());
+        for (scope, found) in changes {
             let whose = match scope {
                 Scope::Site => format!("every {} phone", group.model.vendor),
                 Scope::Device | Scope::Model => format!("every {}", group.model.name),
             };
-            // What all models of a vendor share is one file.
-            let once = (site, whose.clone(), found.key.clone());
-            if !told.contains(&once) {
-                told.push(once);
-                collected.add(site, &whose, found);
-            }
+            collected.add_shared(site, &whose, found);
         }
     }
     concerned

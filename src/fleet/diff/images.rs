@@ -38,7 +38,7 @@ pub(super) fn resources(old: &Fleet, new: &Fleet, collected: &mut Collected) {
         for path in paths {
             let found = change(path, &blob(was.get(path)), &blob(is.get(path)));
             if let Some(found) = found {
-                collected.add(site, "whoever asks", found);
+                collected.add_shared(site, "whoever asks", found);
             }
         }
     }
