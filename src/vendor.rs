@@ -7,6 +7,7 @@
 
 mod audiocodes;
 pub mod habits;
+pub mod lines;
 mod panasonic;
 mod polycom;
 

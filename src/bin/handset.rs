@@ -11,6 +11,8 @@ mod dhcp;
 mod diff;
 #[path = "handset/firmware.rs"]
 mod firmware;
+#[path = "handset/import.rs"]
+mod import;
 
 use std::io;
 use std::io::IsTerminal;
@@ -82,9 +84,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    Export(import::Export),
     /// Puts images where phones find them
     #[command(subcommand)]
     Firmware(firmware::Firmware),
+    Import(import::Import),
     /// Writes a commented fleet directory to start from
     Init {
         /// A directory that is empty or does not exist
@@ -172,7 +176,9 @@ fn run(command: Command, out: &mut impl Write) -> io::Result<ExitCode> {
             method,
             json,
         } => explain(&asked, method, json, out),
+        Command::Export(options) => import::export(&options, out),
         Command::Firmware(command) => firmware::run(&command, out),
+        Command::Import(options) => import::run(&options, out),
         Command::Init { directory } => init(&directory, out),
         Command::Render { asked } => render(&asked, out),
         Command::Serve(options) => serve(options, out),

@@ -351,7 +351,8 @@ fn cell_starts(line: &str) -> Vec<usize> {
     starts
 }
 
-fn report_table(file: &str, error: &csv::Error, diagnostics: &mut Diagnostics) {
+/// Says what is wrong with a row.
+pub(super) fn report_table(file: &str, error: &csv::Error, diagnostics: &mut Diagnostics) {
     let line = error.position().map_or(0, csv::Position::line);
     let place = Place::line(file, usize::try_from(line).unwrap_or_default());
     let (problem, remedy) = match error.kind() {

@@ -10,4 +10,5 @@ mod dhcp;
 mod diff;
 mod firmware;
 mod hostile;
+mod import;
 mod reports;
