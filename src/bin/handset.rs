@@ -1,6 +1,6 @@
 //! `handset`: the operator's tool, the native server and the phone simulator.
 //!
-//! Exit codes: 0 done, 1 found something wrong, 2 could not run.
+//! Exit codes are documented in docs/commands.md.
 #![forbid(unsafe_code)]
 
 #[path = "handset/check.rs"]
@@ -13,6 +13,8 @@ mod diff;
 mod firmware;
 #[path = "handset/import.rs"]
 mod import;
+#[path = "handset/pages.rs"]
+mod pages;
 
 use std::io;
 use std::io::IsTerminal;
@@ -28,6 +30,7 @@ use std::task::Poll;
 use std::task::Waker;
 
 use clap::Args;
+use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
 use handset::boot;
@@ -58,22 +61,37 @@ use tokio::task::LocalSet;
 
 /// The provisioning server for desk phones that runs at the edge.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(version, about, after_help = EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
 
+/// What every command ends with. `docs/commands.md` says the same.
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 something is wrong with what was looked at (diff: something changes); 2 could not run, or was asked \
+in a wrong way.
+Colours are for terminals only, and never where NO_COLOR is set.
+
+Example: handset init fleet && handset check fleet && handset serve fleet";
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Simulates a phone's boot over HTTP; exit code 1 if the phone would suffer
+    #[command(
+        after_help = "Example: handset boot --url http://127.0.0.1:8080/lync/ --model \"VVX 400\" --mac 0004f28062d6"
+    )]
     Boot(boot::Arguments),
     Check(check::Check),
+    Completions(pages::Completions),
     /// What to tell a DHCP server, and what a phone makes of it
     #[command(subcommand)]
     Dhcp(dhcp::Dhcp),
     Diff(diff::Diff),
     /// Says why a request gets what it gets
+    #[command(
+        after_help = "Example: handset explain fleet /hq/0004f2000500-phone.cfg --method PUT"
+    )]
     Explain {
         #[command(flatten)]
         asked: Asked,
@@ -90,16 +108,20 @@ enum Command {
     Firmware(firmware::Firmware),
     Import(import::Import),
     /// Writes a commented fleet directory to start from
+    #[command(after_help = "Example: handset init fleet")]
     Init {
         /// A directory that is empty or does not exist
         directory: PathBuf,
     },
+    Man(pages::Man),
     /// Prints a file as a phone would get it, passwords included
+    #[command(after_help = "Example: handset render fleet /hq/0004f2000500-device.cfg")]
     Render {
         #[command(flatten)]
         asked: Asked,
     },
     /// Serves a fleet directory, or what was published to a bucket, over HTTP/1.1
+    #[command(after_help = "Example: handset serve fleet --listen 192.0.2.1:8080")]
     Serve(Serve),
 }
 
@@ -169,6 +191,7 @@ fn run(command: Command, out: &mut impl Write) -> io::Result<ExitCode> {
             Err(error) => Err(io::Error::other(error)),
         },
         Command::Check(options) => check::run(&options, out),
+        Command::Completions(options) => pages::completions(&options, Arguments::command(), out),
         Command::Dhcp(command) => dhcp::run(&command, out),
         Command::Diff(options) => diff::run(&options, out),
         Command::Explain {
@@ -180,6 +203,7 @@ fn run(command: Command, out: &mut impl Write) -> io::Result<ExitCode> {
         Command::Firmware(command) => firmware::run(&command, out),
         Command::Import(options) => import::run(&options, out),
         Command::Init { directory } => init(&directory, out),
+        Command::Man(options) => pages::man(&options, Arguments::command(), out),
         Command::Render { asked } => render(&asked, out),
         Command::Serve(options) => serve(options, out),
     }
@@ -391,5 +415,71 @@ fn several(count: usize, what: &str) -> String {
     match count {
         1 => format!("1 {what}"),
         count => format!("{count} {what}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Command;
+    use clap::CommandFactory;
+
+    use super::Arguments;
+    use super::EXIT_CODES;
+
+    #[test]
+    fn every_command_has_an_example_and_a_line_in_the_documents() {
+        let root = Arguments::command();
+        root.clone().debug_assert();
+        let mut missing = Vec::new();
+        visit(&root, "handset", &mut missing);
+        assert_eq!(missing, [] as [String; 0]);
+        let (codes, _) = EXIT_CODES.split_once('\n').unwrap();
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(
+            words(PAGE).contains(&words(codes)),
+            "docs/commands.md says other exit codes"
+        );
+    }
+
+    const PAGE: &str = include_str!("../../docs/commands.md");
+
+    fn visit(command: &Command, path: &str, missing: &mut Vec<String>) {
+        for inner in command.get_subcommands() {
+            let path = format!("{path} {}", inner.get_name());
+            if inner.has_subcommands() {
+                visit(inner, &path, missing);
+                continue;
+            }
+            let help = inner.get_after_help().map(ToString::to_string);
+            let example = format!("Example: {path}");
+            if !help
+                .unwrap_or_default()
+                .contains(path.trim_start_matches("handset "))
+                || !PAGE.contains(&format!("`{path}`"))
+            {
+                missing.push(example);
+            }
+        }
+    }
+
+    #[test]
+    fn completions_and_pages_are_made() {
+        let directory = tempfile::tempdir().unwrap();
+        clap_mangen::generate_to(Arguments::command(), directory.path()).unwrap();
+        let page = std::fs::read_to_string(directory.path().join("handset-check.1")).unwrap();
+        assert!(page.contains("SARIF") || page.contains("sarif"), "{page}");
+        let mut script = Vec::new();
+        let mut command = Arguments::command();
+        clap_complete::generate(
+            clap_complete::Shell::Bash,
+            &mut command,
+            "handset",
+            &mut script,
+        );
+        assert!(
+            String::from_utf8(script)
+                .unwrap()
+                .contains("--deny-warnings")
+        );
     }
 }
