@@ -13,6 +13,7 @@ use crate::fleet::values;
 use crate::map::Map;
 use crate::release::ModelRecord;
 use crate::site::Access;
+use crate::site::Images;
 use crate::site::Layer;
 use crate::site::UploadLimits;
 use crate::vendor;
@@ -28,6 +29,8 @@ pub(super) struct DeploymentFile {
     pub(super) uploads: Uploads,
     /// The findings that the operator lives with.
     pub(super) silences: Silences,
+    /// How its images are sent.
+    pub(super) images: Images,
 }
 
 /// `sites/NAME.toml`.
@@ -49,6 +52,8 @@ pub(super) struct Site {
     pub(super) layer: Layer,
     /// Bounds on uploads.
     pub(super) uploads: Uploads,
+    /// How its images are sent.
+    pub(super) images: Images,
 }
 
 /// Bounds on uploads, as far as a file gives them.
@@ -75,6 +80,14 @@ impl Uploads {
     }
 }
 
+/// How a site's images are sent whose own file says `nearer`; 0 there undoes what the deployment says.
+pub(super) fn images_over(deployment: &Images, nearer: &Images) -> Images {
+    let redirect_over = nearer.redirect_over.or(deployment.redirect_over);
+    Images {
+        redirect_over: redirect_over.filter(|bytes| *bytes > 0),
+    }
+}
+
 /// Reads `handset.toml`.
 pub(super) fn deployment(files: &Files<'_>, diagnostics: &mut Diagnostics) -> DeploymentFile {
     let mut deployment = DeploymentFile::default();
@@ -86,6 +99,7 @@ pub(super) fn deployment(files: &Files<'_>, diagnostics: &mut Diagnostics) -> De
             deployment.layer = layer(section, diagnostics);
             deployment.uploads = uploads(section, diagnostics);
             deployment.silences = Silences::read(section, diagnostics);
+            deployment.images = images(section, diagnostics);
         },
     );
     deployment
@@ -212,6 +226,7 @@ fn site(
         hosts,
         layer: layer(section, diagnostics),
         uploads: uploads(section, diagnostics),
+        images: images(section, diagnostics),
     })
 }
 
@@ -311,6 +326,15 @@ fn uploads(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Uploads 
     };
     table.report_unknown(diagnostics);
     uploads
+}
+
+fn images(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Images {
+    let Some(table) = section.table("images", diagnostics) else {
+        return Images::default();
+    };
+    let redirect_over = table.number("redirect_over", diagnostics);
+    table.report_unknown(diagnostics);
+    Images { redirect_over }
 }
 
 fn model(

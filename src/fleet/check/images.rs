@@ -14,8 +14,11 @@ use crate::release::Release;
 use crate::vendor::FileKind;
 use crate::vendor::Vendor;
 
-/// Looks at every image once; all releases have the same.
+/// Looks at every image once; all releases have the same. And at how each site sends them.
 pub(super) fn check(fleet: &Fleet, groups: &[Group<'_>], diagnostics: &mut Diagnostics) {
+    for group in groups {
+        check_redirects(group, diagnostics);
+    }
     let Some(release) = groups.first().map(|group| group.release) else {
         return;
     };
@@ -31,6 +34,21 @@ pub(super) fn check(fleet: &Fleet, groups: &[Group<'_>], diagnostics: &mut Diagn
             }
         }
     }
+}
+
+/// A phone that does not follow a redirect does not get its firmware.
+fn check_redirects(group: &Group<'_>, diagnostics: &mut Diagnostics) {
+    let vendor = group.vendor().filter(|vendor| !vendor.follows_redirects);
+    let (Some(bytes), Some(vendor)) = (group.site.images.redirect_over, vendor) else {
+        return;
+    };
+    let problem = format!(
+        "images over {bytes} bytes are redirected, and phones of {} are not known to follow",
+        vendor.name
+    );
+    let remedy = "try it with one of them, or say `[images] redirect_over = 0` for the site";
+    let place = Place::file(format!("sites/{}.toml", group.site.name));
+    diagnostics.report("redirect-not-followed", &place, problem, remedy);
 }
 
 /// The file as its owner spells it: records know names in lower case.
