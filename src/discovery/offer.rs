@@ -81,6 +81,7 @@ mod tests {
     use super::find;
     use crate::discovery::Identity;
     use crate::discovery::Lease;
+    use crate::discovery::explain::Region;
     use crate::discovery::explain::explain;
     use crate::vendor;
 
@@ -120,7 +121,8 @@ mod tests {
                 mac: "00908f000420",
                 model: model.name,
             };
-            let files = explain(vendor, &Lease::new(&options), &identity).unwrap();
+            let files =
+                explain(vendor, Region::Elsewhere, &Lease::new(&options), &identity).unwrap();
             for (what, url) in &files.urls {
                 let url = url.to_string();
                 assert!(url.starts_with("https://h/hq/k/"), "{what} {url}");

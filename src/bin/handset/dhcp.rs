@@ -12,6 +12,7 @@ use clap::builder::PossibleValuesParser;
 use handset::discovery::Identity;
 use handset::discovery::Lease;
 use handset::discovery::explain;
+use handset::discovery::explain::Region;
 use handset::fleet;
 use handset::fleet::Hashes;
 use handset::fleet::dhcp;
@@ -42,6 +43,9 @@ pub(crate) struct Explain {
     /// The hardware address, in any spelling
     #[arg(long)]
     mac: MacAddress,
+    /// The phone is a model for the USA, where some look at option 67 beside option 66
+    #[arg(long)]
+    usa: bool,
     /// Vendor-specific information, as text
     #[arg(long, value_name = "TEXT")]
     option43: Option<String>,
@@ -127,7 +131,11 @@ fn explain(options: &Explain, out: &mut impl Write) -> io::Result<ExitCode> {
         mac: &mac,
         model: &options.model,
     };
-    let found = match explain::explain(&options.vendor, &Lease::new(&given), &identity) {
+    let region = match options.usa {
+        true => Region::Usa,
+        false => Region::Elsewhere,
+    };
+    let found = match explain::explain(&options.vendor, region, &Lease::new(&given), &identity) {
         Ok(found) => found,
         Err(problem) => return crate::fail(&problem),
     };
@@ -135,7 +143,7 @@ fn explain(options: &Explain, out: &mut impl Write) -> io::Result<ExitCode> {
     for (what, url) in &found.urls {
         writeln!(out, "{what:<14} {url}")?;
     }
-    for number in explain::ignored(&options.vendor, &given, &identity) {
+    for number in explain::ignored(&options.vendor, region, &given, &identity) {
         writeln!(
             out,
             "{:<14} option {number}: the phone would ask for the same without it",
