@@ -60,9 +60,9 @@ fn routing(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 let path = RequestPath::parse(black_box(target)).expect("a path");
-                let (_, path) =
+                let address =
                     route::locate(&fleet.snapshot.deployment, None, None, &path).expect("a site");
-                let candidates = Candidates::of(&release, &path);
+                let candidates = Candidates::of(&release, &address.path);
                 let device = candidates.mac().map(|_| &record);
                 let asked = Asked {
                     verb: Verb::Read,

@@ -338,6 +338,7 @@ fn serve_deployment(arguments: &[String]) {
     let options = ServeOptions {
         listen: "127.0.0.1:0".parse().unwrap(),
         site: None,
+        secrets: None,
         tls,
     };
     serve(Arc::new(store), &options, Log::to(io::stderr())).unwrap();

@@ -74,6 +74,7 @@ fn compare(rounds: usize) {
     let options = ServeOptions {
         listen: "127.0.0.1:0".parse().unwrap(),
         site: None,
+        secrets: None,
         tls: None,
     };
     let native = Server::start(Arc::new(store), &options, Log::to(std::io::sink())).unwrap();

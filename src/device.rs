@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::enrolment::Enrolment;
 use crate::map::Map;
 use crate::settings::Settings;
 use crate::site::UploadLimits;
@@ -34,6 +35,9 @@ pub struct DeviceSettings {
 /// What a device's requests change.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct DeviceState {
+    /// How far it is on the way to a credential of its own.
+    #[serde(default, skip_serializing_if = "Enrolment::is_staged")]
+    pub enrolment: Enrolment,
     /// Uploads by canonical name, each with its versions, oldest first.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub uploads: Map<Vec<UploadVersion>>,

@@ -11,6 +11,7 @@ pub mod dhcp;
 pub mod diagnostic;
 pub mod diff;
 mod document;
+mod entrance;
 pub mod entries;
 pub mod export;
 mod files;
@@ -18,6 +19,7 @@ pub mod fill;
 pub mod finding;
 pub mod firmware;
 pub mod import;
+pub mod keys;
 pub mod outputs;
 mod parameters;
 mod places;
@@ -108,6 +110,10 @@ fn read(
         tenant: Default::default(),
     };
     let mut compiled = Compiled {
+        deployment: Deployment {
+            refusal: deployment.refusal,
+            ..Deployment::default()
+        },
         broken: sites.broken,
         ..Compiled::default()
     };
@@ -200,6 +206,8 @@ impl Compiled {
             layer: site.layer,
             uploads: deployment.uploads.over(&site.uploads),
             images: places::images_over(&deployment.images, &site.images),
+            passwords: site.passwords,
+            relay_cache: site.relay_cache,
         };
         self.sites.insert(site.name, Arc::new(record));
     }

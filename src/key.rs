@@ -84,6 +84,17 @@ impl Key {
         })
     }
 
+    /// The keys of a holder under each of the secrets, for verifying what was made of one.
+    pub fn all(secrets: &DeploymentSecrets, generation: u8, holder: &Holder<'_>) -> Vec<Self> {
+        let tags = with_fields(generation, holder, |fields| secrets.tags(fields));
+        let keys = tags.into_iter().map(|(_, tag)| Self {
+            generation,
+            tag: truncated(&tag),
+        });
+        keys.filter(|_| generation <= Self::LAST_GENERATION)
+            .collect()
+    }
+
     /// Reads a segment by its shape alone.
     pub fn parse(segment: &str) -> Option<Self> {
         if segment.len() != Self::LENGTH {
@@ -95,6 +106,11 @@ impl Key {
             generation: u8::try_from(head >> 3).ok()?,
             tag: (head & 7) << 125 | from_base32(rest)?,
         })
+    }
+
+    /// Whether two that came in one address are one. No secret is compared.
+    pub fn repeats(&self, other: &Self) -> bool {
+        (self.generation, self.tag) == (other.generation, other.tag)
     }
 
     /// The generation it says it is of.

@@ -1,6 +1,7 @@
 //! Handset, the provisioning server for desk phones that runs at the edge.
 #![forbid(unsafe_code)]
 
+pub mod access;
 #[cfg(not(target_family = "wasm"))]
 pub mod boot;
 pub mod client;
@@ -8,6 +9,7 @@ pub mod credential;
 pub mod device;
 pub mod discovery;
 pub mod encoding;
+pub mod enrolment;
 #[cfg(not(target_family = "wasm"))]
 pub mod fleet;
 pub mod key;

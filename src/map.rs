@@ -76,6 +76,11 @@ impl<V> Map<V> {
         Some(self.0.remove(place).1)
     }
 
+    /// Keeps those that `wanted` says.
+    pub fn retain(&mut self, mut wanted: impl FnMut(&str, &V) -> bool) {
+        self.0.retain(|(name, value)| wanted(name, value));
+    }
+
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

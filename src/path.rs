@@ -68,6 +68,12 @@ impl RequestPath {
         Some(Self(rest.to_owned()))
     }
 
+    /// Its first directory and the path below it; `None` if it is a name alone.
+    pub fn split_first(&self) -> Option<(&str, Self)> {
+        let (first, rest) = self.0.split_once('/')?;
+        Some((first, Self(rest.to_owned())))
+    }
+
     /// The path with directories that stand twice in a row taken once: `a/b/a/b/name` is `a/b/name`.
     ///
     /// A phone that is given a path with a leading slash appends it to the server's path.

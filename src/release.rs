@@ -1,6 +1,5 @@
 //! A release: every template of a site and what is known of its images, immutable and named by its hash.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use serde::Deserialize;
@@ -115,7 +114,7 @@ pub struct Release {
     pub templates: Templates,
     rules: Vec<Rule>,
     /// Which rules a name's ending leaves, so that a name is not matched against all of them.
-    by_ending: HashMap<String, Vec<usize>>,
+    by_ending: Map<Vec<usize>>,
 }
 
 /// A file rule of a vendor, or one that a template's or resource's name makes.
@@ -356,16 +355,13 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 }
 
 /// The rules by the ending of the names they match; under the empty one those that may match any.
-fn index(rules: &[Rule]) -> HashMap<String, Vec<usize>> {
-    let mut index: HashMap<String, Vec<usize>> = HashMap::new();
+fn index(rules: &[Rule]) -> Map<Vec<usize>> {
+    let mut index: Map<Vec<usize>> = Map::default();
     for (place, rule) in rules.iter().enumerate() {
         let pattern = rule.pattern.to_string().to_ascii_lowercase();
         let ending = pattern.rsplit_once('.').map(|(_, ending)| ending);
         let fixed = ending.filter(|ending| !ending.is_empty() && !ending.contains(['{', '}', '/']));
-        index
-            .entry(fixed.unwrap_or_default().to_owned())
-            .or_default()
-            .push(place);
+        index.get_or_default(fixed.unwrap_or_default()).push(place);
     }
     index
 }
@@ -473,7 +469,12 @@ impl Rule {
 
     /// The device that a name without a rule is about, if its last segment holds a hardware address.
     pub fn mac_within(path: &RequestPath) -> Option<MacAddress> {
-        let runs = path.name().split(|c: char| !c.is_ascii_alphanumeric());
+        Self::mac_in(path.name())
+    }
+
+    /// The hardware address that a segment holds: twelve hexadecimal digits between others.
+    pub fn mac_in(segment: &str) -> Option<MacAddress> {
+        let runs = segment.split(|c: char| !c.is_ascii_hexdigit());
         runs.filter(|run| run.len() == 12)
             .find_map(|run| run.parse().ok())
     }

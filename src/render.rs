@@ -3,7 +3,6 @@
 //! What this deliberately does not do: no time, no randomness, no files; a template sees what it is
 //! given. Values are escaped by the format of the file, so that no value can add a setting.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::LazyLock;
@@ -28,13 +27,13 @@ use crate::vendor::Format;
 #[derive(Debug)]
 pub struct Templates {
     environment: Environment<'static>,
-    formats: Arc<HashMap<String, Format>>,
+    formats: Arc<Map<Format>>,
 }
 
 impl Templates {
     /// Parses templates, by name.
     pub fn parse(records: &Map<TemplateRecord>) -> Result<Self, RenderError> {
-        let mut formats = HashMap::new();
+        let mut formats = Map::default();
         for (name, record) in records {
             formats.insert(name.clone(), record.format);
         }

@@ -1,5 +1,7 @@
 //! Carries out a route against the stores: HTTP semantics (RFC 9110) alike on every platform.
 
+mod door;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -10,9 +12,19 @@ use http::Method;
 use http::StatusCode;
 use http::header;
 
+use crate::access;
+use crate::access::Fault;
+use crate::access::Permission;
+use crate::access::RelayWord;
+use crate::access::Replays;
+use crate::access::Standing;
+use crate::client::Client;
 use crate::device::DeviceRecord;
 use crate::device::Segment;
 use crate::device::Upload;
+use crate::enrolment::Visit;
+use crate::key::Holder;
+use crate::key::Key;
 use crate::mac::MacAddress;
 use crate::path::RequestPath;
 use crate::pattern::Pattern;
@@ -25,7 +37,8 @@ use crate::release::BlobRecord;
 use crate::release::Model;
 use crate::release::Release;
 use crate::release::sha256_hex;
-use crate::route;
+use crate::respond::door::Denied;
+use crate::respond::door::Door;
 use crate::route::Asked;
 use crate::route::Candidates;
 use crate::route::Class;
@@ -33,6 +46,8 @@ use crate::route::Explanation;
 use crate::route::Route;
 use crate::route::Serve;
 use crate::route::Verb;
+use crate::secret::DeploymentSecrets;
+use crate::site::Access;
 use crate::site::SiteRecord;
 use crate::store::BlobKey;
 use crate::store::Blobs;
@@ -41,6 +56,7 @@ use crate::store::Records;
 use crate::store::Revision;
 use crate::store::StoreError;
 use crate::store::StoreErrorKind;
+use crate::user_agent;
 use crate::user_agent::UserAgent;
 use crate::variables::Subject;
 use crate::variables::Variables;
@@ -62,6 +78,14 @@ pub struct Request<'a> {
     pub id: u128,
     /// The site of requests whose path and host name none.
     pub fallback_site: Option<&'a str>,
+    /// Who asks.
+    pub client: Client<'a>,
+    /// What keys are made with; sites that ask for keys are 503 without it.
+    pub secrets: Option<&'a DeploymentSecrets>,
+    /// The uses of nonces.
+    pub replays: &'a dyn Replays,
+    /// Whether it is no request at all, but the operator who looks at what phones would get.
+    pub operator: bool,
 }
 
 /// What the device gets, what the log gets and what is left to do.
@@ -75,8 +99,8 @@ pub struct Response<Body> {
     pub body: Payload<Body>,
     /// Why it is so.
     pub explanation: Explanation,
-    /// Whether only a stranger asks so: a platform that counts its failures may answer 429 instead.
-    pub strange: bool,
+    /// Whether it was refused a wrong key or password: a platform that counts those may answer 429 instead.
+    pub failed: bool,
     /// A contact to record once the response is out.
     pub contact: Option<(String, MacAddress, Contact)>,
 }
@@ -94,9 +118,13 @@ pub enum Payload<Body> {
 pub const APPEND: HeaderName = HeaderName::from_static("handset-append");
 
 /// The request headers that the handler reads, for platforms where each costs something.
-pub static HEADERS_READ: [HeaderName; 9] = [
+pub static HEADERS_READ: [HeaderName; 13] = [
+    header::AUTHORIZATION,
     header::CONTENT_LENGTH,
     APPEND,
+    access::RELAY,
+    access::RELAY_BASE,
+    access::RELAY_DEVICE,
     header::IF_MATCH,
     header::IF_MODIFIED_SINCE,
     header::IF_NONE_MATCH,
@@ -145,14 +173,7 @@ pub async fn respond<S: Records + Blobs>(
     };
     let mut response = match answer(store, &request, upload, &mut explanation).await {
         Ok(response) => response,
-        Err(Failure::Stranger) => {
-            explanation.reason = "no site of this name".to_owned();
-            let response = text(StatusCode::NOT_FOUND, NOT_FOUND, explanation);
-            Response {
-                strange: true,
-                ..response
-            }
-        }
+        Err(Failure::Denied(denied)) => door::response(*denied, explanation),
         Err(Failure::NotFound(reason)) => {
             explanation.reason = reason;
             text(StatusCode::NOT_FOUND, NOT_FOUND, explanation)
@@ -186,8 +207,8 @@ enum Failure {
     NotFound(String),
     Status(StatusCode, String),
     Store(StoreError),
-    /// It names no site.
-    Stranger,
+    /// It may not have it, or nobody may know whether it may.
+    Denied(Box<Denied>),
 }
 
 impl From<StoreError> for Failure {
@@ -203,29 +224,34 @@ async fn answer<S: Records + Blobs>(
     explanation: &mut Explanation,
 ) -> Result<Response<S::Body>, Failure> {
     let verb = verb(request.method)?;
-    let path = request.target.split(['?', '#']).next().unwrap_or_default();
-    let path = RequestPath::parse(path).map_err(|error| Failure::NotFound(error.to_string()))?;
     let deployment = store.deployment().await?;
+    let door = Door {
+        store,
+        request,
+        deployment: &deployment,
+    };
+    let path = request.target.split(['?', '#']).next().unwrap_or_default();
+    let path = RequestPath::parse(path)
+        .map_err(|error| door.deny("", None, Fault::of(error.to_string())))?;
     if path.as_str() == "-/health" && verb == Verb::Read {
         explanation.reason = "health".to_owned();
         return Ok(text(StatusCode::OK, "ok\n", std::mem::take(explanation)));
     }
-    let located = route::locate(&deployment, request.host, request.fallback_site, &path);
-    let (site, path) = located.ok_or(Failure::Stranger)?;
-    explanation.site = Some(site.clone());
-    let name = site;
-    let site = store.site(&name).await?;
-    // The deployment names it: a record that is not there yet is on its way, and no missing file.
-    let site = site.ok_or_else(|| missing(&name))?;
+    let address = door.locate(&path)?;
+    explanation.site = Some(address.site.clone());
+    let standing = door.admit(&address).await?;
+    let site = door.site(&address.site).await?;
     let release = store.release(&site.release).await?;
-    let candidates = Candidates::of(&release, &path);
-    let device = match candidates.mac() {
+    let candidates = Candidates::of(&release, &address.path);
+    // Whoever names two devices costs what others do.
+    let other = standing.named.mac.filter(|_| standing.named.disagree);
+    let device = match candidates.mac().or(other) {
         Some(mac) => store.device(&site.name, mac).await?,
         None => None,
     };
     let asked = Asked {
         verb,
-        agent: user_agent(request.headers).and_then(UserAgent::parse),
+        agent: agent(request.headers).and_then(UserAgent::parse),
         site: &site,
         release: &release,
         device: device.as_ref().map(|(record, _)| record),
@@ -237,17 +263,27 @@ async fn answer<S: Records + Blobs>(
         request,
         site: &site,
         release: &release,
-        device: &device,
+        device: device.as_ref().map(|(record, _)| record),
+        standing: &standing,
+        access: deployment.sites.get(&site.name),
     };
+    if let Err(refused) = context.permit(explanation, device.clone()).await? {
+        let contact = context.contact(&address.path, explanation, Some(refused));
+        let fault = Fault {
+            counts: standing.faulty,
+            ..Fault::of(refused)
+        };
+        return Err(door.deny(&site.name, contact, fault));
+    }
     let mut response = match route {
         // A phone that begins with a name that there is nothing for has begun all the same.
         Route::Refuse => text(StatusCode::NOT_FOUND, NOT_FOUND, Explanation::default()),
         Route::Render(template, model) => context.render(&template, model, explanation)?,
-        Route::Serve(serve) => context.serve(&path, serve, explanation).await?,
+        Route::Serve(serve) => context.serve(&address.path, serve, explanation).await?,
         Route::Accept(name, pattern) => context.accept(&name, pattern, upload, explanation).await?,
     };
+    response.contact = context.contact(&address.path, explanation, None);
     response.explanation = std::mem::take(explanation);
-    response.contact = context.contact(&path, &response.explanation);
     Ok(response)
 }
 
@@ -269,12 +305,93 @@ struct Context<'a, S> {
     request: &'a Request<'a>,
     site: &'a SiteRecord,
     release: &'a Arc<Release>,
-    device: &'a Option<(DeviceRecord, Revision)>,
+    device: Option<&'a DeviceRecord>,
+    standing: &'a Standing,
+    access: Option<&'a Access>,
 }
 
 impl<S: Records + Blobs> Context<'_, S> {
     fn mac(&self, explanation: &Explanation) -> Option<MacAddress> {
         explanation.mac.filter(|_| self.device.is_some())
+    }
+
+    /// Decides on the file, and brings the device's record to what the decision asks for; `Err` has the
+    /// reason why not.
+    async fn permit(
+        &self,
+        explanation: &Explanation,
+        mut device: Option<(DeviceRecord, Revision)>,
+    ) -> Result<Result<(), &'static str>, Failure> {
+        let agent = agent(self.request.headers);
+        let relay = RelayWord::parse(self.request.headers).filter(|_| self.standing.relayed);
+        let visit = Visit {
+            now: self.request.now,
+            network: relay
+                .and_then(|relay| relay.client)
+                .or(self.request.client.network),
+            family: agent.map(user_agent::family),
+        };
+        let class = explanation.class.unwrap_or(Class::Shared);
+        for _ in 0..TRIES {
+            let state = device.as_ref().map(|(record, _)| &record.state);
+            let permission = access::permit(self.standing, class, explanation.mac, state, &visit);
+            let (enrolment, mac, (mut record, revision)) =
+                match (permission, explanation.mac, device) {
+                    (Permission::After(enrolment), Some(mac), Some(device)) => {
+                        (enrolment, mac, device)
+                    }
+                    (Permission::Refused(reason), ..) => return Ok(Err(reason)),
+                    (Permission::Missing(reason), ..) => {
+                        return Err(Failure::NotFound(reason.to_owned()));
+                    }
+                    _ => return Ok(Ok(())),
+                };
+            record.state.enrolment = enrolment;
+            let site = &self.site.name;
+            if self
+                .store
+                .update_device(site, mac, &revision, &record)
+                .await?
+            {
+                return Ok(Ok(()));
+            }
+            device = self.store.device(site, mac).await?;
+        }
+        Err(self.keeps_changing())
+    }
+
+    /// The absolute address that stands before the names of files: of the relay that the phone reaches us
+    /// by, of the device where the file is its own, so that a file is the same whichever way it was asked
+    /// for, and else of whoever asked.
+    fn base(&self, explanation: &Explanation) -> Option<String> {
+        let relay = RelayWord::parse(self.request.headers);
+        let relay = relay.filter(|_| self.standing.relayed || self.standing.open);
+        if let Some(base) = relay.and_then(|relay| relay.base) {
+            return Some(base.to_owned());
+        }
+        let base = self.site.base()?;
+        let (Some(Access::Keys(terms)), Some(secrets)) = (self.access, self.request.secrets) else {
+            return Some(base);
+        };
+        let own = explanation
+            .mac
+            .filter(|_| explanation.class == Some(Class::Device));
+        let mac = own.or(self.standing.own);
+        let keyed = self.standing.generation.is_some() || self.request.operator;
+        if mac.is_none() && !keyed {
+            return Some(base);
+        }
+        let holder = Holder {
+            site: &self.site.name,
+            mac,
+            relay: None,
+        };
+        let key = Key::make(secrets, terms.generation, &holder)?.text();
+        let key = key.expose_text()?;
+        Some(match mac {
+            Some(mac) => format!("{base}/{key}/{mac}"),
+            None => format!("{base}/{key}"),
+        })
     }
 
     fn render(
@@ -285,12 +402,11 @@ impl<S: Records + Blobs> Context<'_, S> {
     ) -> Result<Response<S::Body>, Failure> {
         let settings = self
             .device
-            .as_ref()
-            .and_then(|(record, _)| record.settings.get(&self.release.id.0));
+            .and_then(|record| record.settings.get(&self.release.id.0));
         let subject = Subject {
             site: self.site,
             release: self.release,
-            base: self.site.base(),
+            base: self.base(explanation),
             vendor: template
                 .split_once('/')
                 .and_then(|(vendor, _)| crate::vendor::Vendor::find(vendor)),
@@ -627,10 +743,14 @@ impl<S: Records + Blobs> Context<'_, S> {
                 }
             }
         }
-        Err(Failure::Status(
+        Err(self.keeps_changing())
+    }
+
+    fn keeps_changing(&self) -> Failure {
+        Failure::Status(
             StatusCode::SERVICE_UNAVAILABLE,
             "the device's record keeps changing".to_owned(),
-        ))
+        )
     }
 
     /// Best effort: bytes that no record names any more are never served.
@@ -645,20 +765,21 @@ impl<S: Records + Blobs> Context<'_, S> {
         &self,
         path: &RequestPath,
         explanation: &Explanation,
+        refused: Option<&str>,
     ) -> Option<(String, MacAddress, Contact)> {
-        let agent = user_agent(self.request.headers);
+        let agent = agent(self.request.headers);
         let by_agent = || agent.and_then(UserAgent::parse)?.mac;
         let mac = explanation
             .mac
             .or_else(by_agent)
             .filter(|_| explanation.starts_boot)?;
-        self.device
-            .as_ref()
-            .filter(|_| self.request.method == Method::GET)?;
+        self.device.filter(|_| self.request.method == Method::GET)?;
         let contact = Contact {
             at: self.request.now,
             file: path.name().to_owned(),
             user_agent: agent.map(str::to_owned),
+            generation: self.standing.generation,
+            refused: refused.map(str::to_owned),
         };
         Some((self.site.name.clone(), mac, contact))
     }
@@ -771,7 +892,7 @@ fn empty<Body>(status: StatusCode) -> Response<Body> {
         headers,
         body: Payload::Bytes(Vec::new()),
         explanation,
-        strange: false,
+        failed: false,
         contact: None,
     }
 }
@@ -797,7 +918,7 @@ fn slice(mut bytes: Vec<u8>, range: Range<u64>) -> Vec<u8> {
     bytes.split_off(bound(range.start).min(bytes.len()))
 }
 
-fn user_agent(headers: &HeaderMap) -> Option<&str> {
+fn agent(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::USER_AGENT)?.to_str().ok()
 }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::device::DeviceRecord;
 use crate::device::DeviceSettings;
 use crate::device::Segment;
+use crate::key::Key;
 use crate::mac::MacAddress;
 use crate::map::Map;
 use crate::path::RequestPath;
@@ -149,6 +150,19 @@ impl Explanation {
     }
 }
 
+/// An address, taken apart: `/<site>/<key>/<device>/<path>`.
+#[derive(Clone, Debug)]
+pub struct Address {
+    /// The site.
+    pub site: String,
+    /// The path key, unverified.
+    pub key: Option<Key>,
+    /// The directory that says whose key it is, for files whose names do not.
+    pub device: Option<MacAddress>,
+    /// The file.
+    pub path: RequestPath,
+}
+
 /// The site that a request is for and the path below it, doubled prefixes collapsed.
 ///
 /// A first segment that names a site wins; else the host names one, else `fallback` does.
@@ -157,7 +171,7 @@ pub fn locate(
     host: Option<&str>,
     fallback: Option<&str>,
     path: &RequestPath,
-) -> Option<(String, RequestPath)> {
+) -> Option<Address> {
     let first = path.segments().next().unwrap_or_default();
     let (site, mut rest) = if deployment.sites.contains_key(first) {
         (first.to_owned(), path.below(first)?)
@@ -167,10 +181,33 @@ pub fn locate(
         deployment.sites.get(site)?;
         (site.to_owned(), path.clone())
     };
-    while let Some(below) = rest.below(&site) {
+    let (mut key, mut device) = (None, None);
+    while let Some((first, below)) = rest.split_first() {
+        if first == site {
+        } else if let Some(found) =
+            Key::parse(first).filter(|it| key.is_none_or(|key: Key| key.repeats(it)))
+        {
+            key = Some(found);
+        } else if let Some(found) = own_directory(first)
+            .filter(|it| key.is_some() && device.is_none_or(|device| device == *it))
+        {
+            device = Some(found);
+        } else {
+            break;
+        }
         rest = below;
     }
-    Some((site, rest.collapsed()))
+    Some(Address {
+        site,
+        key,
+        device,
+        path: rest.collapsed(),
+    })
+}
+
+/// A directory that is a hardware address and nothing else.
+fn own_directory(segment: &str) -> Option<MacAddress> {
+    segment.parse().ok().filter(|_| segment.len() == 12)
 }
 
 /// A Host header without its port, in lower case.

@@ -14,14 +14,61 @@ pub struct Deployment {
     pub hosts: Map<String>,
     /// Every site and who may read from it.
     pub sites: Map<Access>,
+    /// What those hear who may not.
+    #[serde(default, skip_serializing_if = "Refusal::is_not_found")]
+    pub refusal: Refusal,
 }
 
-/// Who may read from a site.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+/// Who may read from a site: known to the deployment, so that whoever may not costs no read.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Access {
+    /// Whoever has a key or a password; a device's own files, whoever has the device's.
+    Keys(Terms),
     /// Anybody who reaches the server: a laboratory, a demonstration, a local network.
     Open,
+}
+
+/// What a site takes besides its keys, and which of those.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Terms {
+    /// The generation that keys are made of.
+    pub generation: u8,
+    /// The oldest one that is not retired.
+    pub oldest: u8,
+    /// Whether its record holds passwords.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub passwords: bool,
+    /// Whether passwords that every phone of a make has from its maker open shared files.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub factory_passwords: bool,
+    /// Whether client certificates of its devices count; the platform verifies them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub certificates: bool,
+    /// Whether device files and passwords may go over plain HTTP.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub plain_http: bool,
+    /// Relays by name; a key that was made for another opens nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub relays: Vec<String>,
+}
+
+/// The one answer to those who may not.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refusal {
+    /// 401, with a question for a password.
+    Challenge,
+    /// 404, as for what is not there.
+    #[default]
+    NotFound,
+}
+
+impl Refusal {
+    fn is_not_found(&self) -> bool {
+        *self == Self::NotFound
+    }
 }
 
 /// A site's record.
@@ -38,13 +85,19 @@ pub struct SiteRecord {
     /// The release that its phones get.
     pub release: ReleaseId,
     /// Its settings and pins.
-    #[serde(flatten)]
+    #[serde(default)]
     pub layer: Layer,
     /// What its devices may upload.
     pub uploads: UploadLimits,
     /// How its images are sent.
     #[serde(default, skip_serializing_if = "Images::is_default")]
     pub images: Images,
+    /// What verifies the site's passwords, by user; see [`crate::credential::StoredPassword`].
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub passwords: Map<String>,
+    /// Whether its relays may keep device files, to serve them while the deployment is out of reach.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub relay_cache: bool,
 }
 
 /// The settings and firmware pins that one layer gives.

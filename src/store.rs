@@ -146,6 +146,12 @@ pub struct Contact {
     /// What it said of itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
+    /// The generation of the key that it came with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u8>,
+    /// Why it got nothing though its site's key is good: it knocks, and may be admitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 /// A store that failed. The device sees 503 with Retry-After, never 404: a phone that sees 404 falls

@@ -38,6 +38,18 @@ impl<'a> UserAgent<'a> {
     const LONGEST: usize = 512;
 }
 
+/// What kind of program a header says it is: the same for a phone's boot loader and its application.
+pub fn family(header: &str) -> &str {
+    match UserAgent::parse(header) {
+        Some(agent) => agent.vendor.name,
+        None => header
+            .split(['/', ' '])
+            .next()
+            .and_then(|product| product.get(..product.len().min(32)))
+            .unwrap_or_default(),
+    }
+}
+
 fn match_shape<'a>(vendor: &'static Vendor, shape: &str, header: &'a str) -> Option<UserAgent<'a>> {
     let (literal, mut shape) = shape.split_once('{')?;
     let mut text = after(header, literal)?;

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -60,7 +59,7 @@ struct View {
     own: bool,
 }
 
-type Table = HashMap<String, Known>;
+type Table = Map<Known>;
 
 /// What is known of a setting.
 #[derive(Debug)]
@@ -77,12 +76,12 @@ impl Variables {
     pub fn of(subject: &Subject<'_>) -> Self {
         let merged = merge(subject, LayerName::Deployment, |_| true);
         let mut own = merge(subject, LayerName::Model, is_composed);
-        let mut table = Table::with_capacity(merged.len());
+        let mut table = Table::default();
         for (name, (value, layer)) in merged {
             let value = minijinja::Value::from(Serde(value.as_ref()));
-            let own = match own.remove(name) {
+            let own = match own.remove(&name) {
                 Some((own, _)) => Some(minijinja::Value::from(Serde(own.as_ref()))),
-                None => (layer >= LayerName::Model && !is_composed(name)).then(|| value.clone()),
+                None => (layer >= LayerName::Model && !is_composed(&name)).then(|| value.clone()),
             };
             let asked = AtomicBool::new(false);
             let known = Known {
@@ -91,7 +90,7 @@ impl Variables {
                 layer,
                 asked,
             };
-            table.insert(name.to_owned(), known);
+            table.insert(name, known);
         }
         let root = Root {
             facts: facts(subject),
@@ -245,7 +244,7 @@ pub fn is_set(site: &SiteRecord, release: &Release, name: &str) -> bool {
     nearest.is_some_and(|value| !value.is_null())
 }
 
-type Merged<'a> = HashMap<&'a str, (Cow<'a, Json>, LayerName)>;
+type Merged<'a> = Map<(Cow<'a, Json>, LayerName)>;
 
 /// Whether a setting's value is put together from several layers or from other settings.
 fn is_composed(name: &str) -> bool {
@@ -258,7 +257,7 @@ fn merge<'a>(
     farthest: LayerName,
     wanted: impl Fn(&str) -> bool,
 ) -> Merged<'a> {
-    let mut merged = Merged::new();
+    let mut merged = Merged::default();
     for (layer, settings) in layers(subject)
         .into_iter()
         .filter(|(layer, _)| *layer >= farthest)
@@ -302,7 +301,7 @@ fn is_shared(name: &str) -> bool {
 }
 
 /// The nearer value replaces the farther one; a vendor's own parameters are replaced one by one.
-fn put<'a>(merged: &mut Merged<'a>, name: &'a str, value: &'a Json, layer: LayerName) {
+fn put<'a>(merged: &mut Merged<'a>, name: &str, value: &'a Json, layer: LayerName) {
     match (merged.get_mut(name), value) {
         (Some((farther, origin)), Json::Object(nearer))
             if name == "parameters" && farther.is_object() =>
@@ -312,7 +311,7 @@ fn put<'a>(merged: &mut Merged<'a>, name: &'a str, value: &'a Json, layer: Layer
                 replace_parameters(farther, nearer);
             }
         }
-        _ => drop(merged.insert(name, (Cow::Borrowed(value), layer))),
+        _ => drop(merged.insert(name.to_owned(), (Cow::Borrowed(value), layer))),
     }
 }
 
@@ -332,7 +331,7 @@ fn narrow_parameters(merged: &mut Merged<'_>, vendor: Option<&Vendor>) {
     };
     let mine = vendor.and_then(|vendor| value.get(vendor.name));
     if let Some(mine) = mine.cloned() {
-        merged.insert("parameters", (Cow::Owned(mine), layer));
+        merged.insert("parameters".to_owned(), (Cow::Owned(mine), layer));
     }
 }
 

@@ -11,11 +11,11 @@ pub mod lines;
 mod panasonic;
 mod polycom;
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::mac::MacAddress;
 use crate::mac::Oui;
+use crate::map::Map;
 
 pub use audiocodes::AUDIOCODES;
 pub use panasonic::PANASONIC;
@@ -35,6 +35,8 @@ pub struct Vendor {
     pub user_agents: &'static [&'static str],
     /// Whether its phones upload by POST besides PUT.
     pub posts: bool,
+    /// The user and the password that its phones have from the factory and that everybody knows.
+    pub factory_password: Option<(&'static str, &'static str)>,
     /// Whether its phones are said to follow a redirect to a file; see docs/spin.md for what that rests on.
     pub follows_redirects: bool,
     /// The format of a template that does not look like XML.
@@ -182,7 +184,7 @@ pub fn find_model(name: &str) -> Option<(&'static Vendor, &'static Model)> {
 }
 
 /// Every model by the letters and digits of its names: one is looked up for each file of a device.
-static MODELS: LazyLock<HashMap<String, (&Vendor, &Model)>> = LazyLock::new(|| {
+static MODELS: LazyLock<Map<(&Vendor, &Model)>> = LazyLock::new(|| {
     let rows = ALL
         .iter()
         .flat_map(|vendor| vendor.models.iter().map(move |model| (*vendor, model)));

@@ -50,6 +50,7 @@ fn serve(name: &str) -> (Server, tempfile::TempDir) {
     let options = ServeOptions {
         listen: "127.0.0.1:0".parse().unwrap(),
         site: None,
+        secrets: Some(boots::secret::secrets()),
         tls: None,
     };
     (

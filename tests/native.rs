@@ -134,6 +134,7 @@ fn start<S: Store>(store: Arc<S>, tls: Option<(PathBuf, PathBuf)>) -> (Server, R
     let options = ServeOptions {
         listen: "127.0.0.1:0".parse().unwrap(),
         site: None,
+        secrets: None,
         tls,
     };
     (
@@ -730,6 +731,7 @@ fn tls() {
         let options = ServeOptions {
             listen: "127.0.0.1:0".parse().unwrap(),
             site: None,
+            secrets: None,
             tls: Some((certificate.clone(), key.clone())),
         };
         let error = Server::start(Arc::new(store), &options, Log::to(io::sink())).unwrap_err();
@@ -743,6 +745,7 @@ fn an_address_in_use_is_refused() {
     let options = ServeOptions {
         listen: running.at(),
         site: None,
+        secrets: None,
         tls: None,
     };
     let store = DirectoryStore::open(running.state.path(), Snapshot::default()).unwrap();

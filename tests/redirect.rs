@@ -55,6 +55,7 @@ fn serve(store: impl Store) -> Server {
     let options = ServeOptions {
         listen: "127.0.0.1:0".parse().unwrap(),
         site: None,
+        secrets: None,
         tls: None,
     };
     Server::start(Arc::new(store), &options, Log::to(std::io::sink())).unwrap()

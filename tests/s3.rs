@@ -567,6 +567,7 @@ fn an_upload_that_a_device_breaks_off_leaves_nothing() {
     let options = ServeOptions {
         listen: "127.0.0.1:0".parse().unwrap(),
         site: None,
+        secrets: None,
         tls: None,
     };
     let server = Server::start(store.clone(), &options, Log::to(std::io::sink())).unwrap();

@@ -22,6 +22,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use handset::access::Uncounted;
+use handset::client::Client;
 use handset::device::DeviceRecord;
 use handset::device::DeviceSettings;
 use handset::fleet;
@@ -190,6 +192,10 @@ fn what_a_record_names_but_is_not_there_is_503() {
             now: 1_700_000_000_000,
             id: 0,
             fallback_site: None,
+            client: Client::default(),
+            secrets: None,
+            replays: &Uncounted,
+            operator: false,
         };
         let store = shelf.store(&kept);
         let response = suite::wait(respond(&store, request, Vec::new()));

@@ -38,9 +38,11 @@ use handset::fleet;
 use handset::fleet::Fleet;
 use handset::fleet::Hashes;
 use handset::fleet::diagnostic::Diagnostic;
+use handset::fleet::keys;
 use handset::fleet::preview;
 use handset::fleet::preview::Question;
 use handset::fleet::report;
+use handset::mac::MacAddress;
 use handset::platform::native;
 use handset::platform::native::ServeOptions;
 use handset::platform::native::log::Log;
@@ -49,6 +51,8 @@ use handset::platform::native::watch::Tree;
 use handset::platform::native::watch::Watcher;
 use handset::respond::Payload;
 use handset::respond::Response;
+use handset::secret::DeploymentSecrets;
+use handset::site::Access;
 use handset::store::directory::Body;
 use handset::store::directory::DirectoryStore;
 use handset::store::directory::Upload;
@@ -113,6 +117,21 @@ enum Command {
         /// A directory that is empty or does not exist
         directory: PathBuf,
     },
+    /// Prints the address that a site's phones, or one of them, are given: what goes into DHCP
+    #[command(after_help = "Example: handset key fleet hq --secret-file secret")]
+    Key {
+        /// The fleet directory
+        directory: PathBuf,
+        /// The site
+        site: String,
+        /// A device's hardware address: an address of its own, which opens its files
+        mac: Option<MacAddress>,
+        /// The relay that the address is handed to
+        #[arg(long)]
+        relay: Option<String>,
+        #[command(flatten)]
+        secret: SecretFile,
+    },
     Man(pages::Man),
     /// Prints a file as a phone would get it, passwords included
     #[command(after_help = "Example: handset render fleet /hq/0004f2000500-device.cfg")]
@@ -141,6 +160,41 @@ struct Asked {
     /// The state directory; uploads are read from it [default: DIRECTORY/state]
     #[arg(long)]
     state: Option<PathBuf>,
+    #[command(flatten)]
+    secret: SecretFile,
+}
+
+/// Where the deployment's secret is.
+#[derive(Debug, Args)]
+struct SecretFile {
+    /// File with the deployment's secret (`openssl rand -base64 32`) [default: the variable HANDSET_SECRET]
+    #[arg(long)]
+    secret_file: Option<PathBuf>,
+}
+
+impl SecretFile {
+    fn read(&self) -> io::Result<Option<DeploymentSecrets>> {
+        let (origin, text) = match &self.secret_file {
+            Some(path) => {
+                let named = |error| io::Error::other(format!("{}: {error}", path.display()));
+                let text = std::fs::read_to_string(path).map_err(named)?;
+                (path.display().to_string(), text)
+            }
+            None => match std::env::var("HANDSET_SECRET") {
+                Ok(text) => ("HANDSET_SECRET".to_owned(), text),
+                Err(_) => return Ok(None),
+            },
+        };
+        let secrets = DeploymentSecrets::parse(&text);
+        let secrets = secrets.map_err(|error| io::Error::other(format!("{origin}: {error}")))?;
+        Ok(Some(secrets))
+    }
+
+    fn needed(&self) -> io::Result<DeploymentSecrets> {
+        let problem = "the deployment's secret is needed: set HANDSET_SECRET or --secret-file \
+                       (make one with `openssl rand -base64 32`)";
+        self.read()?.ok_or_else(|| io::Error::other(problem))
+    }
 }
 
 #[derive(Debug, Args)]
@@ -164,6 +218,8 @@ struct Serve {
     /// Where uploads and last contacts are kept [default: DIRECTORY/state]
     #[arg(long)]
     state: Option<PathBuf>,
+    #[command(flatten)]
+    secret: SecretFile,
     /// PEM file with the certificate chain; serves HTTPS
     #[arg(long, requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -203,6 +259,20 @@ fn run(command: Command, out: &mut impl Write) -> io::Result<ExitCode> {
         Command::Firmware(command) => firmware::run(&command, out),
         Command::Import(options) => import::run(&options, out),
         Command::Init { directory } => init(&directory, out),
+        Command::Key {
+            directory,
+            site,
+            mac,
+            relay,
+            secret,
+        } => {
+            let wanted = keys::Wanted {
+                site: &site,
+                mac,
+                relay: relay.as_deref(),
+            };
+            key(&directory, &wanted, &secret, out)
+        }
         Command::Man(options) => pages::man(&options, Arguments::command(), out),
         Command::Render { asked } => render(&asked, out),
         Command::Serve(options) => serve(options, out),
@@ -221,6 +291,7 @@ fn init(directory: &Path, out: &mut impl Write) -> io::Result<ExitCode> {
 
 fn serve(options: Serve, out: &mut impl Write) -> io::Result<ExitCode> {
     let serving = ServeOptions {
+        secrets: options.secret.read()?,
         listen: options.listen,
         site: options.site,
         tls: options.tls_cert.zip(options.tls_key),
@@ -269,6 +340,17 @@ fn serve_directory(
         Ok(fleet) => fleet,
         Err(found) => return report(&found, out),
     };
+    let sites = &fleet.snapshot.deployment.sites;
+    let keyed = sites
+        .iter()
+        .find(|(_, access)| matches!(access, Access::Keys(_)));
+    if let (Some((site, _)), None) = (keyed, &serving.secrets) {
+        let problem = format!(
+            "site {site} asks for keys, and there is no secret to make them with: set HANDSET_SECRET or \
+             --secret-file (make one with `openssl rand -base64 32`)"
+        );
+        return Err(io::Error::other(problem));
+    }
     let store = Arc::new(DirectoryStore::open(&state, fleet.snapshot)?);
     let log = Log::to(io::stderr());
     let directory = directory.to_owned();
@@ -334,12 +416,28 @@ fn explain(
     Ok(ExitCode::SUCCESS)
 }
 
+fn key(
+    directory: &Path,
+    wanted: &keys::Wanted<'_>,
+    secret: &SecretFile,
+    out: &mut impl Write,
+) -> io::Result<ExitCode> {
+    let fleet = match fleet::compile(directory, &mut Hashes::default()) {
+        Ok(fleet) => fleet,
+        Err(found) => return report(&found, out),
+    };
+    let address = keys::address(&fleet, &secret.needed()?, wanted);
+    writeln!(out, "{}", address.map_err(io::Error::other)?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Asks the handler; or says what is wrong with the fleet directory.
 fn ask(asked: &Asked, method: http::Method) -> io::Result<Result<Response<Body>, Vec<Diagnostic>>> {
     let fleet = match fleet::compile(&asked.directory, &mut Hashes::default()) {
         Ok(fleet) => fleet,
         Err(found) => return Ok(Err(found)),
     };
+    let secrets = asked.secret.read()?;
     let store = DirectoryStore::open(
         &state_of(&asked.directory, asked.state.as_deref()),
         fleet.snapshot,
@@ -349,6 +447,7 @@ fn ask(asked: &Asked, method: http::Method) -> io::Result<Result<Response<Body>,
         target: &asked.path,
         user_agent: asked.user_agent.as_deref(),
         site: asked.site.as_deref(),
+        secrets: secrets.as_ref(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     Ok(Ok(runtime.block_on(preview::ask(

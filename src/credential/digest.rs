@@ -71,7 +71,9 @@ pub struct Exchange<'a> {
     pub method: &'a str,
     /// Its target, query included, as it arrived.
     pub target: &'a str,
-    /// The site: the realm of the challenge, and what its nonce is bound to.
+    /// The realm of the challenge: what passwords are bound to.
+    pub realm: &'a str,
+    /// What the challenge's nonce is bound to.
     pub site: &'a str,
     /// The time, in seconds since 1970.
     pub now: u64,
@@ -192,7 +194,7 @@ impl<'h> Digest<'h> {
             lifetime,
             ..
         } = *exchange;
-        if self.values.get(REALM) != site.as_bytes() {
+        if self.values.get(REALM) != exchange.realm.as_bytes() {
             return Verdict::Refused(Fault::Realm);
         }
         if !agrees(self.values.get(URI), exchange.target) {
@@ -219,7 +221,7 @@ impl<'h> Digest<'h> {
         let mut proven = false;
         for password in passwords {
             for user in [unescaped(raw).as_slice(), raw] {
-                let ha1 = password.ha1(self.algorithm, user, exchange.site);
+                let ha1 = password.ha1(self.algorithm, user, exchange.realm);
                 proven |= ha1.is_some_and(|ha1| {
                     same(
                         &self.expected(&ha1, exchange.method),
@@ -409,6 +411,7 @@ mod tests {
     const FILE: Exchange<'static> = Exchange {
         method: "GET",
         target: "/office/0004f28062d6.cfg",
+        realm: "office",
         site: "office",
         now: NOW + 10,
         lifetime: 300,
@@ -482,6 +485,7 @@ mod tests {
             assert_eq!(hex(digest.response.expose()), response);
             let exchange = Exchange {
                 target: "/dir/index.html",
+                realm: "http-auth@example.org",
                 site: "http-auth@example.org",
                 ..FILE
             };
@@ -548,6 +552,7 @@ mod tests {
                 (
                     &good,
                     Exchange {
+                        realm: "lync",
                         site: "lync",
                         ..FILE
                     },

@@ -24,6 +24,7 @@ use crate::fleet::outputs;
 use crate::fleet::outputs::Group;
 use crate::key::Key;
 use crate::settings::Settings;
+use crate::site::Access;
 
 /// What a DHCP server offers, whichever server it is.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -104,6 +105,15 @@ pub fn plan(fleet: &Fleet, site: &str, wishes: &Wishes<'_>) -> Result<Plan, Stri
         known.sort_unstable();
         format!("there is no site {site:?}; known: {}", known.join(", "))
     })?;
+    let keyed = matches!(
+        fleet.snapshot.deployment.sites.get(site),
+        Some(Access::Keys(_))
+    );
+    if keyed && wishes.key.is_none() {
+        return Err(format!(
+            "site {site} asks for keys: give --key, or the secret to make it with (HANDSET_SECRET, --secret-file)"
+        ));
+    }
     let address = Address::of(record.public_url.as_deref(), site, wishes.key)?;
     let groups = outputs::groups(fleet);
     let groups: Vec<_> = groups

@@ -167,6 +167,17 @@ impl<'d, 't> Section<'d, 't> {
         number
     }
 
+    /// Yes or no; no where nothing is said.
+    pub(super) fn flag(&self, key: &str, diagnostics: &mut Diagnostics) -> bool {
+        let Some((value, place)) = self.get(key) else {
+            return false;
+        };
+        if value.as_bool().is_none() {
+            self.wrong_type(key, value, &place, "true or false", diagnostics);
+        }
+        value.as_bool().unwrap_or(false)
+    }
+
     /// A list of texts.
     pub(super) fn texts(&self, key: &str, diagnostics: &mut Diagnostics) -> Vec<(String, Place)> {
         let Some((value, place)) = self.get(key) else {

@@ -7,6 +7,7 @@ use crate::fleet::diagnostic::Place;
 use crate::fleet::diagnostic::suggest;
 use crate::fleet::document::Document;
 use crate::fleet::document::Section;
+use crate::fleet::entrance;
 use crate::fleet::files::Files;
 use crate::fleet::silence::Silences;
 use crate::fleet::values;
@@ -15,6 +16,7 @@ use crate::release::ModelRecord;
 use crate::site::Access;
 use crate::site::Images;
 use crate::site::Layer;
+use crate::site::Refusal;
 use crate::site::UploadLimits;
 use crate::vendor;
 use crate::vendor::ALL;
@@ -31,6 +33,8 @@ pub(super) struct DeploymentFile {
     pub(super) silences: Silences,
     /// How its images are sent.
     pub(super) images: Images,
+    /// What those hear who may not.
+    pub(super) refusal: Refusal,
 }
 
 /// `sites/NAME.toml`.
@@ -54,6 +58,10 @@ pub(super) struct Site {
     pub(super) uploads: Uploads,
     /// How its images are sent.
     pub(super) images: Images,
+    /// What verifies its passwords, by user.
+    pub(super) passwords: Map<String>,
+    /// Whether its relays may keep device files.
+    pub(super) relay_cache: bool,
 }
 
 /// Bounds on uploads, as far as a file gives them.
@@ -100,6 +108,7 @@ pub(super) fn deployment(files: &Files<'_>, diagnostics: &mut Diagnostics) -> De
             deployment.uploads = uploads(section, diagnostics);
             deployment.silences = Silences::read(section, diagnostics);
             deployment.images = images(section, diagnostics);
+            deployment.refusal = entrance::refusal(section, diagnostics);
         },
     );
     deployment
@@ -209,7 +218,8 @@ fn site(
             remedy,
         );
     }
-    let access = access(section, diagnostics);
+    let access = entrance::access(section, diagnostics);
+    let passwords = entrance::passwords(section, diagnostics);
     let public_url = section.text("public_url", diagnostics);
     let public_url = public_url.and_then(|(url, place)| check_url(&url, &place, diagnostics));
     let hosts = section.texts("hosts", diagnostics);
@@ -222,27 +232,14 @@ fn site(
         place: Place::file(file),
         tenant: tenant.map(|(tenant, _)| tenant),
         access: access?,
+        passwords,
+        relay_cache: section.flag("relay_cache", diagnostics),
         public_url,
         hosts,
         layer: layer(section, diagnostics),
         uploads: uploads(section, diagnostics),
         images: images(section, diagnostics),
     })
-}
-
-fn access(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Option<Access> {
-    let remedy = "say `access = \"open\"`: whoever reaches the server may read the site's files, passwords included";
-    let (access, place) = section.required("access", remedy, diagnostics)?;
-    if access != "open" {
-        diagnostics.report(
-            "unknown-access",
-            &place,
-            format!("unknown access {access:?}"),
-            remedy,
-        );
-        return None;
-    }
-    Some(Access::Open)
 }
 
 fn check_url(url: &str, place: &Place, diagnostics: &mut Diagnostics) -> Option<String> {

@@ -6,9 +6,12 @@ use http::Method;
 use http::StatusCode;
 use http::header;
 
+use crate::access::Uncounted;
+use crate::client::Client;
 use crate::respond::Request;
 use crate::respond::Response;
 use crate::respond::respond;
+use crate::secret::DeploymentSecrets;
 use crate::store::Blobs;
 use crate::store::Records;
 
@@ -23,6 +26,8 @@ pub struct Question<'q> {
     pub user_agent: Option<&'q str>,
     /// The site of requests whose path and host name none.
     pub site: Option<&'q str>,
+    /// What the keys in addresses are made with; without it, addresses have none.
+    pub secrets: Option<&'q DeploymentSecrets>,
 }
 
 /// Asks the handler. Uploads are decided but have no length, so that nothing is ever stored.
@@ -47,6 +52,10 @@ pub async fn ask<S: Records + Blobs>(
         now: 0,
         id: 0,
         fallback_site: question.site,
+        client: Client::default(),
+        secrets: question.secrets,
+        replays: &Uncounted,
+        operator: true,
     };
     let mut response = respond(store, request, upload).await;
     if response.status == StatusCode::LENGTH_REQUIRED {

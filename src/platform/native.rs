@@ -5,10 +5,12 @@
 //! decision about what a phone gets.
 
 mod body;
+mod caller;
 mod connection;
 mod exchange;
 mod listener;
 pub mod log;
+mod replays;
 pub mod s3;
 mod tls;
 pub mod watch;
@@ -33,6 +35,7 @@ use tokio::sync::watch::Sender;
 use crate::platform::native::exchange::Exchange;
 use crate::platform::native::log::Log;
 pub use crate::platform::native::tls::TlsError;
+use crate::secret::DeploymentSecrets;
 use crate::store::Blobs;
 use crate::store::Records;
 use crate::store::StoreError;
@@ -56,6 +59,8 @@ pub struct ServeOptions {
     pub listen: SocketAddr,
     /// The site of requests whose path and host name none.
     pub site: Option<String>,
+    /// What keys are made with; sites that ask for keys are 503 without it.
+    pub secrets: Option<DeploymentSecrets>,
     /// The certificate chain and the private key, both PEM; without them there is no TLS.
     pub tls: Option<(PathBuf, PathBuf)>,
 }
@@ -130,7 +135,7 @@ impl Server {
         let address = sockets.address;
         let (stop, stopping) = tokio::sync::watch::channel(false);
         let secure = tls.is_some();
-        let exchange = Arc::new(Exchange::new(store, options.site.clone(), log));
+        let exchange = Arc::new(Exchange::new(store, options, log));
         let mut server = Self {
             address,
             secure,

@@ -22,6 +22,8 @@ use spin_sdk::wasip3::http::types;
 use spin_sdk::wasip3::http::types::ErrorCode;
 use spin_sdk::wasip3::random::random::get_random_u64;
 
+use crate::access::Uncounted;
+use crate::client::Client;
 use crate::platform::spin::values::Values;
 use crate::platform::spin::wire::Outbound;
 use crate::respond;
@@ -48,8 +50,8 @@ impl Guest for Component {
 
 async fn answer(request: types::Request) -> Result<types::Response, ErrorCode> {
     let now = wire::now();
-    let bucket = match settings::bucket(now).await {
-        Ok(bucket) => bucket,
+    let settings = match settings::read(now).await {
+        Ok(settings) => settings,
         Err(error) => return finish(respond::unavailable(&error)),
     };
     // A method that is none is refused like one that no phone uses.
@@ -65,26 +67,39 @@ async fn answer(request: types::Request) -> Result<types::Response, ErrorCode> {
         now,
         id: number(&method),
         fallback_site: None,
+        client: Client {
+            network: None,
+            secure: is_secure(&request),
+            certificate: None,
+        },
+        secrets: settings.secrets.as_ref(),
+        replays: &Uncounted,
+        operator: false,
     };
-    let mut response = respond::respond(&store(&bucket, now), head, request).await;
+    let mut response = respond::respond(&store(&settings.bucket, now), head, request).await;
     if let Some((site, mac, contact)) = response.contact.take() {
         // It goes on when the response is out. A contact that cannot be written is no reason to trouble the
         // phone.
         wasip3::spawn(async move {
-            let store = store(&bucket, now);
+            let store = store(&settings.bucket, now);
             let _ = store.record_contact(&site, mac, &contact).await;
         });
     }
     finish(response)
 }
 
-fn store(bucket: &Arc<S3<Outbound>>, now: u64) -> KeyedStore<'_, Values, &S3<Outbound>> {
+fn store(bucket: &S3<Outbound>, now: u64) -> KeyedStore<'_, Values, &S3<Outbound>> {
     KeyedStore {
         values: Values,
         objects: bucket,
         kept: &KEPT,
         now,
     }
+}
+
+/// Whether the device's own request came over TLS, which ends at Spin or before it.
+fn is_secure(request: &types::Request) -> bool {
+    matches!(request.get_scheme(), Some(types::Scheme::Https))
 }
 
 fn finish(response: respond::Response<body::Stored>) -> Result<types::Response, ErrorCode> {

@@ -9,15 +9,17 @@ mod store;
 
 use std::fmt::Write;
 use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use http::HeaderMap;
 use http::HeaderValue;
 use http::Method;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
-use wasm_bindgen_futures::future_to_promise;
 
+use crate::access::Uncounted;
 use crate::client;
+use crate::client::Client;
 use crate::platform::workers::host::Context;
 use crate::platform::workers::host::Env;
 use crate::platform::workers::host::Stream;
@@ -28,7 +30,8 @@ use crate::platform::workers::store::Values;
 use crate::respond;
 use crate::respond::Payload;
 use crate::respond::Request;
-use crate::store::Records;
+use crate::secret::DeploymentSecrets;
+use crate::store::keyed;
 use crate::store::keyed::Kept;
 use crate::store::keyed::KeyedStore;
 
@@ -37,6 +40,9 @@ const CLIENT_ADDRESS: &str = "cf-connecting-ip";
 
 /// What this isolate has in memory from earlier requests.
 static KEPT: LazyLock<Kept> = LazyLock::new(Kept::default);
+
+/// The deployment's secret, which lives as long as the isolate.
+static SECRETS: OnceLock<Option<DeploymentSecrets>> = OnceLock::new();
 
 /// Makes a panic say where it was before it aborts the module. What it says of itself may be a request's.
 #[expect(unreachable_pub, reason = "JavaScript calls it")]
@@ -72,6 +78,7 @@ pub async fn answer(
         kept: &KEPT,
         now,
     };
+    let network = client::network(address(&head));
     let mut lines = head.lines();
     let method = lines.next().unwrap_or_default();
     let (host, target) = split(lines.next().unwrap_or_default());
@@ -84,9 +91,17 @@ pub async fn answer(
         now,
         id: number(method),
         fallback_site: None,
+        client: Client {
+            network: network.as_deref(),
+            secure: is_secure(&head),
+            certificate: None,
+        },
+        secrets: secrets(&env),
+        replays: &Uncounted,
+        operator: false,
     };
     let mut response = respond::respond(&store, request, body).await;
-    if response.strange && is_limited(&env, &head).await {
+    if response.failed && is_limited(&env, network.as_deref()).await {
         response = respond::too_many(response.explanation);
     }
     if response.status.is_server_error() {
@@ -95,23 +110,34 @@ pub async fn answer(
     }
     if let Some((site, mac, contact)) = response.contact.take() {
         // A contact that cannot be written is no reason to trouble the phone.
-        let recorded = future_to_promise(async move {
-            if let Err(error) = store.record_contact(&site, mac, &contact).await {
-                host::error(&format!("a contact is lost: {error}"));
-            }
-            Ok(JsValue::UNDEFINED)
-        });
-        host::wait_until(&context, recorded);
+        let text = serde_json::to_string(&contact).unwrap_or_default();
+        host::record_contact(&env, &context, &keyed::contact_key(&site, mac), &text);
     }
     translate(response, &env, &context)
 }
 
 /// Whether whoever asks has failed too often. One whose address is not known shares it with nobody.
-async fn is_limited(env: &Env, head: &str) -> bool {
-    match client::network(address(head)) {
-        Some(network) => host::is_limited(env, &network).await.is_truthy(),
+async fn is_limited(env: &Env, network: Option<&str>) -> bool {
+    match network {
+        Some(network) => host::is_limited(env, network).await.is_truthy(),
         None => false,
     }
+}
+
+/// What keys are made with, read once: a new secret is a new deployment.
+fn secrets(env: &Env) -> Option<&'static DeploymentSecrets> {
+    let secrets = SECRETS.get_or_init(|| {
+        let read = DeploymentSecrets::parse(&env.secret()?);
+        read.map_err(|error| host::error(&format!("HANDSET_SECRET: {error}")))
+            .ok()
+    });
+    secrets.as_ref()
+}
+
+/// Whether the phone's own connection has TLS.
+fn is_secure(head: &str) -> bool {
+    let url = head.lines().nth(1);
+    url.is_some_and(|url| url.starts_with("https://"))
 }
 
 /// Host and target of an absolute address, as the runtime writes one.

@@ -93,12 +93,6 @@ pub trait Objects {
         condition: Condition<'_>,
     ) -> Result<bool, StoreError>;
 
-    /// Writes a last contact, whatever stood there before. A store that has a cheaper place for what is
-    /// written at each boot may put it there.
-    async fn write_contact(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
-        self.write(key, bytes, Condition::Always).await.map(drop)
-    }
-
     /// See [`Blobs::get`].
     async fn get(&self, key: &str, range: Range<u64>) -> Result<Option<Self::Body>, StoreError>;
 
@@ -218,7 +212,8 @@ impl<V: KeyValue, O: Objects> Records for KeyedStore<'_, V, O> {
     ) -> Result<(), StoreError> {
         let key = contact_key(site, mac);
         let bytes = encode(&key, contact)?;
-        self.objects.write_contact(&key, bytes).await
+        let written = self.objects.write(&key, bytes, Condition::Always);
+        written.await.map(drop)
     }
 }
 

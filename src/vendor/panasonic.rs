@@ -29,6 +29,7 @@ pub const PANASONIC: Vendor = Vendor {
         "Panasonic_{model}/{version}",
     ],
     posts: false,
+    factory_password: None,
     follows_redirects: false,
     text: Format::QuotedLines,
     models: MODELS,

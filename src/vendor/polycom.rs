@@ -41,6 +41,7 @@ pub const POLYCOM: Vendor = Vendor {
         "Poly{brand}-{model}-UA/{version}",
     ],
     posts: false,
+    factory_password: Some(("PlcmSpIp", "PlcmSpIp")),
     follows_redirects: true,
     text: Format::Xml,
     models: MODELS,

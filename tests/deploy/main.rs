@@ -163,14 +163,20 @@ fn the_variables_are_the_same_everywhere() {
     assert_eq!(keys(&component["variables"]), declared);
     for name in &declared {
         assert_eq!(component["variables"][name], format!("{{{{ {name} }}}}"));
-        let secret =
-            ["s3_access_key", "s3_secret_key", "s3_session_token"].contains(&name.as_str());
+        let secret = [
+            "s3_access_key",
+            "s3_secret_key",
+            "s3_session_token",
+            "secret",
+        ]
+        .contains(&name.as_str());
         assert_eq!(spin["variables"][name]["secret"] == true, secret, "{name}");
     }
     let source = read("src/platform/spin/settings.rs");
     let read: BTreeSet<String> = source
         .split('"')
-        .filter(|text| text.starts_with("s3_") && !text.contains([' ', ',']))
+        .filter(|text| text.starts_with("s3_") || *text == "secret")
+        .filter(|text| !text.contains([' ', ',']))
         .map(str::to_owned)
         .collect();
     assert_eq!(read, declared);

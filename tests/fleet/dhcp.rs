@@ -14,6 +14,8 @@ use handset::fleet::Hashes;
 use handset::fleet::dhcp::SERVERS;
 use handset::fleet::dhcp::Wishes;
 use handset::fleet::dhcp::plan;
+use handset::fleet::keys;
+use handset::secret::DeploymentSecrets;
 
 const KEY: Option<&str> = Some("aoohnirlv76fug766r5uuy3krqe");
 
@@ -102,6 +104,32 @@ fn find(program: &str) -> Option<PathBuf> {
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     let mut programs = folders.map(|folder| folder.join(program));
     programs.find(|program| Path::is_file(program))
+}
+
+/// A site that asks for keys would turn away phones that are given its bare address.
+#[test]
+fn a_site_with_keys_needs_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write("handset.toml", "");
+    let site = "access = \"keys\"\npublic_url = \"https://prov.example\"\n";
+    write("sites/s.toml", site);
+    write("devices/d.csv", "mac,site,model\n0004f2000001,s,VVX 400\n");
+    let fleet = fleet::compile(directory.path(), &mut Hashes::default()).unwrap();
+    let error = plan(&fleet, "s", &Wishes::default()).unwrap_err();
+    assert!(error.contains("--key"), "{error}");
+    let secret = "8f1d6c3a92b4e0577ac1d20b3e4f65981a2c7d90b8e3f4461527c8d9e0a1b3f2";
+    let secrets = DeploymentSecrets::parse(secret).unwrap();
+    let key = keys::site_key(&fleet, &secrets, "s").unwrap();
+    let wishes = Wishes {
+        key: key.expose_text(),
+        ..Wishes::default()
+    };
+    assert_eq!(plan(&fleet, "s", &wishes).unwrap().classes.len(), 1);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use handset::store::directory::DirectoryStore;
 use crate::bucket::Service;
 use crate::case::Answer;
 use crate::case::Step;
+use crate::client::secret::secrets;
 use crate::replay::Platform;
 use crate::wire::over_the_wire;
 
@@ -54,6 +55,7 @@ fn start(store: impl Store) -> Server {
     let options = ServeOptions {
         listen: "127.0.0.1:0".parse().unwrap(),
         site: None,
+        secrets: Some(secrets()),
         tls: None,
     };
     Server::start(Arc::new(store), &options, Log::to(std::io::sink())).unwrap()

@@ -11,6 +11,8 @@ use ::http::HeaderMap;
 use ::http::HeaderName;
 use ::http::HeaderValue;
 use ::http::Method;
+use handset::access::Uncounted;
+use handset::client::Client;
 use handset::device::DeviceRecord;
 use handset::fleet;
 use handset::fleet::Hashes;
@@ -22,6 +24,8 @@ use handset::store::memory::MemoryStore;
 
 use crate::case::Answer;
 use crate::case::Step;
+use crate::client::secret::secrets;
+use crate::client::secret::with_keys;
 use crate::replay::Platform;
 
 pub(crate) struct Memory {
@@ -82,12 +86,16 @@ impl Platform for Memory {
         let method: Method = step.method.parse().unwrap();
         let request = Request {
             method: &method,
-            target: &step.target,
+            target: &with_keys(&step.target),
             host: headers.get("host").and_then(|host| host.to_str().ok()),
             headers: &headers,
             now: 1_700_000_000_000,
             id: self.id,
             fallback_site: None,
+            client: Client::default(),
+            secrets: Some(&secrets()),
+            replays: &Uncounted,
+            operator: false,
         };
         let response = ready(respond(&self.store, request, step.body.clone()));
         let body = match response.body {

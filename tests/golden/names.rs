@@ -52,6 +52,7 @@ fn explain(memory: &Memory, row: &csv::StringRecord) -> Vec<String> {
         target: &row[3],
         user_agent: Some(&row[4]).filter(|agent| !agent.is_empty()),
         site: None,
+        secrets: None,
     };
     let response = ready(ask(&memory.store, &question, Vec::new()));
     let explanation = serde_json::to_value(&response.explanation).unwrap();

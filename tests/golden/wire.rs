@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use crate::case::Answer;
 use crate::case::Step;
 use crate::client;
+use crate::client::secret::with_keys;
 
 /// Sends a step's request on a connection of its own.
 pub(crate) fn over_the_wire(address: SocketAddr, step: &Step) -> Answer {
     let mut request = format!(
         "{} {} HTTP/1.1\r\nConnection: close\r\n",
-        step.method, step.target
+        step.method,
+        with_keys(&step.target)
     );
     let named = |name: &str| {
         let mut names = step.headers.iter().map(|(name, _)| name);

@@ -14,30 +14,50 @@ type Calls = BTreeMap<String, u64>;
 fn calls_are_as_few_as_promised() {
     let deployment = Deployment::of_fixture("office");
     let address = deployment.address();
-    client::ask(address, "GET", "/hq/0004f2000500.cfg", "");
+    client::ask(address, "GET", "/hq/~0004f2000500/0004f2000500.cfg", "");
     wait_for_contact(&deployment.host, &Calls::default());
     for (method, target, more, calls) in [
-        ("GET", "/hq/0004f2000500-device.cfg", "", &[("GET", 1)][..]),
-        ("HEAD", "/hq/0004f2000500-device.cfg", "", &[("GET", 1)]),
-        ("GET", "/hq/000000000000.cfg", "", &[]),
-        ("GET", "/hq/3111-44500-001.sip.ld", "", &[("GET", 1)]),
-        ("HEAD", "/hq/3111-44500-001.sip.ld", "", &[]),
         (
             "GET",
-            "/hq/3111-44500-001.sip.ld",
+            "/hq/~0004f2000500/0004f2000500-device.cfg",
+            "",
+            &[("GET", 1)][..],
+        ),
+        (
+            "HEAD",
+            "/hq/~0004f2000500/0004f2000500-device.cfg",
+            "",
+            &[("GET", 1)],
+        ),
+        ("GET", "/hq/~/000000000000.cfg", "", &[]),
+        ("GET", "/hq/~/3111-44500-001.sip.ld", "", &[("GET", 1)]),
+        ("HEAD", "/hq/~/3111-44500-001.sip.ld", "", &[]),
+        (
+            "GET",
+            "/hq/~/3111-44500-001.sip.ld",
             "Range: bytes=0-99\r\n",
             &[("GET", 1)],
         ),
         (
             "GET",
-            "/hq/3111-44500-001.sip.ld",
+            "/hq/~/3111-44500-001.sip.ld",
             "If-None-Match: *\r\n",
             &[],
         ),
-        ("GET", "/hq/wp-login.php", "", &[]),
+        ("GET", "/hq/~/wp-login.php", "", &[]),
         ("GET", "/elsewhere/0004f2000500.cfg", "", &[]),
-        ("GET", "/hq/0004f2999999.cfg", "", &[("GET", 1)]),
-        ("GET", "/hq/0004f2000500-phone.cfg", "", &[("GET", 1)]),
+        (
+            "GET",
+            "/hq/~0004f2999999/0004f2999999.cfg",
+            "",
+            &[("GET", 1)],
+        ),
+        (
+            "GET",
+            "/hq/~0004f2000500/0004f2000500-phone.cfg",
+            "",
+            &[("GET", 1)],
+        ),
     ] {
         let before = calls_of(&deployment.host);
         client::ask(address, method, target, more);
@@ -51,7 +71,7 @@ fn calls_are_as_few_as_promised() {
 #[test]
 fn an_upload_is_two_puts_and_two_gets() {
     let deployment = Deployment::of_fixture("office");
-    let name = "/hq/0004f2000500-phone.cfg";
+    let name = "/hq/~0004f2000500/0004f2000500-phone.cfg";
     client::put(deployment.address(), name, "", b"<a/>");
     let before = calls_of(&deployment.host);
     client::put(deployment.address(), name, "", b"<b/>");
@@ -64,7 +84,12 @@ fn an_upload_is_two_puts_and_two_gets() {
 fn the_last_contact_is_one_put() {
     let deployment = Deployment::of_fixture("office");
     let boot = |before: &Calls| {
-        client::ask(deployment.address(), "GET", "/hq/0004f2000500.cfg", "");
+        client::ask(
+            deployment.address(),
+            "GET",
+            "/hq/~0004f2000500/0004f2000500.cfg",
+            "",
+        );
         wait_for_contact(&deployment.host, before)
     };
     let fresh = boot(&Calls::default());

@@ -20,9 +20,9 @@ use crate::host::variables;
 use crate::scripted;
 use crate::scripted::Scripted;
 
-const FILE: &str = "/hq/0004f2000500-device.cfg";
-const IMAGE: &str = "/hq/3111-44500-001.sip.ld";
-const UPLOAD: &str = "/hq/0004f2000500-phone.cfg";
+const FILE: &str = "/hq/~0004f2000500/0004f2000500-device.cfg";
+const IMAGE: &str = "/hq/~/3111-44500-001.sip.ld";
+const UPLOAD: &str = "/hq/~0004f2000500/0004f2000500-phone.cfg";
 
 fn is_unavailable(answer: &Answer, what: &str) {
     assert_eq!(answer.status, 503, "{what}: {answer:?}");
@@ -54,7 +54,7 @@ fn a_bucket_that_is_down_is_503_and_what_needs_none_is_served() {
         is_unavailable(&client::ask(host.address, "GET", target, ""), target);
     }
     is_unavailable(&client::put(host.address, UPLOAD, "", b"<a/>"), UPLOAD);
-    let answer = client::ask(host.address, "GET", "/hq/000000000000.cfg", "");
+    let answer = client::ask(host.address, "GET", "/hq/~/000000000000.cfg", "");
     assert_eq!(answer.status, 200);
 }
 
@@ -189,7 +189,10 @@ fn a_trap_in_one_request_leaves_the_next_one_whole() {
     let deployment = Deployment::of_fixture("office");
     let trap = |traps: bool| deployment.host.control(&json!({ "trap_key_value": traps }));
     // An instance that is new reads values, and so does one that has never seen the site.
-    for (target, before) in [(FILE, 1), ("/branch/0004f2000501-device.cfg", 2)] {
+    for (target, before) in [
+        (FILE, 1),
+        ("/branch/~0004f2000501/0004f2000501-device.cfg", 2),
+    ] {
         trap(true);
         let answer = client::ask(deployment.address(), "GET", target, "");
         assert_eq!(answer.status, 500);
@@ -263,7 +266,7 @@ fn two_hosts_are_one_deployment() {
         for (number, (address, name)) in addresses.into_iter().zip(names).enumerate() {
             scope.spawn(move || {
                 for upload in 0..UPLOADS {
-                    let name = format!("/hq/0004f2000500-{name}.cfg");
+                    let name = format!("/hq/~0004f2000500/0004f2000500-{name}.cfg");
                     let body = format!("<a b=\"{number} {upload}\"/>");
                     let answer = client::put(address, &name, "", body.as_bytes());
                     assert!([200, 201].contains(&answer.status), "{answer:?}");
@@ -272,7 +275,7 @@ fn two_hosts_are_one_deployment() {
         }
     });
     for (number, name) in names.iter().enumerate() {
-        let target = format!("/hq/0004f2000500-{name}.cfg");
+        let target = format!("/hq/~0004f2000500/0004f2000500-{name}.cfg");
         let answer = client::ask(addresses[1 - number], "GET", &target, "");
         let newest = format!("<a b=\"{number} {}\"/>", UPLOADS - 1);
         assert_eq!(String::from_utf8(answer.body).unwrap(), newest);

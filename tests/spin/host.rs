@@ -1,5 +1,9 @@
 //! The component in its host, over an S3 service and a key-value store filled from a fleet directory.
 
+#[path = "../support/secret.rs"]
+#[expect(dead_code, reason = "the host takes the secret alone")]
+mod secret;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
@@ -67,6 +71,7 @@ pub(crate) fn variables(endpoint: SocketAddr) -> BTreeMap<String, String> {
         ("s3_access_key", bucket::KEY.to_owned()),
         ("s3_secret_key", bucket::SECRET.to_owned()),
         ("s3_session_token", String::new()),
+        ("secret", secret::SECRET.to_owned()),
         ("s3_patience", "20000".to_owned()),
     ];
     let pairs = pairs.into_iter();

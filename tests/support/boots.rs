@@ -1,11 +1,16 @@
 //! Whole boots of the fixtures' phones, against whatever serves them.
 #![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+#[path = "secret.rs"]
+pub(crate) mod secret;
+
 use std::net::SocketAddr;
 
 use handset::boot;
 use handset::boot::Arguments;
 use serde_json::Value;
+
+use secret::with_keys;
 
 /// Boots a phone; gives whether it runs as configured, and its report.
 pub(crate) fn boot_phone(arguments: &Arguments) -> (bool, Value) {
@@ -67,7 +72,8 @@ pub(crate) fn the_office(server: SocketAddr) {
         ("420HD", "00908f000421", "branch", "2.2.12"),
         ("VVX 500", "0004f2000501", "branch", "5.9.5"),
     ] {
-        let mut arguments = phone(model, mac, format!("http://prov.example.net/{site}/"));
+        let url = with_keys(&format!("http://prov.example.net/{site}/~{mac}/"));
+        let mut arguments = phone(model, mac, url);
         arguments.resolve = vec![format!("prov.example.net={}", server)];
         let (good, report) = boot_phone(&arguments);
         assert!(good, "{model} {mac}: {report:#}");

@@ -1,11 +1,16 @@
 //! An HTTP client that sends whatever bytes a test wants sent.
 
+#[path = "secret.rs"]
+pub(crate) mod secret;
+
 use std::io::Read;
 use std::io::Write;
 use std::net::Shutdown;
 use std::net::SocketAddr;
 use std::net::TcpStream;
 use std::time::Duration;
+
+use secret::with_keys;
 
 /// A response, as far as tests look at it.
 #[derive(Debug)]
@@ -89,6 +94,7 @@ fn is_whole(bytes: &[u8], method: &str) -> bool {
 
 /// One request on a connection of its own.
 pub(crate) fn ask(address: SocketAddr, method: &str, target: &str, more: &str) -> Answer {
+    let target = with_keys(target);
     let request =
         format!("{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{more}\r\n");
     exchange(address, request.as_bytes(), method)
@@ -96,7 +102,7 @@ pub(crate) fn ask(address: SocketAddr, method: &str, target: &str, more: &str) -
 
 /// An upload.
 pub(crate) fn put(address: SocketAddr, target: &str, more: &str, body: &[u8]) -> Answer {
-    let length = body.len();
+    let (target, length) = (with_keys(target), body.len());
     let head = format!(
         "PUT {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n{more}\r\n"
     );

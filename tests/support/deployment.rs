@@ -63,6 +63,8 @@ pub(crate) fn snapshot(fleet: &Path, image: u64) -> Snapshot {
             ..UploadLimits::default()
         },
         images: Images::default(),
+        passwords: Default::default(),
+        relay_cache: false,
     };
     let device = |(mac, model): (&str, &str)| -> (MacAddress, Box<[u8]>) {
         let settings = format!(r#"{{"model": "{model}"}}"#);
@@ -73,6 +75,7 @@ pub(crate) fn snapshot(fleet: &Path, image: u64) -> Snapshot {
         deployment: Arc::new(Deployment {
             hosts: [(HOST.to_owned(), SITE.to_owned())].into(),
             sites: [(SITE.to_owned(), Access::Open)].into(),
+            ..Deployment::default()
         }),
         sites: [(SITE.to_owned(), Arc::new(site))].into(),
         releases: [(id, Arc::new(release))].into(),

@@ -61,6 +61,8 @@ pub(crate) fn site() -> SiteRecord {
         layer: Layer::default(),
         uploads: UploadLimits::default(),
         images: Images::default(),
+        passwords: Default::default(),
+        relay_cache: false,
     }
 }
 
@@ -218,6 +220,7 @@ pub(crate) fn a_contact_replaces_the_one_before<S: Store>(store: &S) {
             at,
             file: "0004f28062d6.cfg".to_owned(),
             user_agent: None,
+            ..Contact::default()
         };
         wait(store.record_contact(SITE, device(), &contact)).unwrap();
     }

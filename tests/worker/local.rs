@@ -21,6 +21,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::client;
+use crate::client::secret::SECRET;
 
 /// One or more isolates over the same stores, in a process of their own.
 pub(crate) struct Local {
@@ -66,6 +67,7 @@ impl Local {
         fs::write(&file, settings.to_string()).unwrap();
         let mut process = Command::new("node")
             .arg(root.join("xtask/node/serve.mjs"))
+            .env("HANDSET_SECRET", SECRET)
             .arg(&file)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -70,36 +70,56 @@ fn phones_of_the_office_boot() {
 #[test]
 fn calls_are_as_few_as_promised() {
     let local = Local::of_fixture("office");
-    client::ask(local.address(), "GET", "/hq/0004f2000500.cfg", "");
+    client::ask(
+        local.address(),
+        "GET",
+        "/hq/~0004f2000500/0004f2000500.cfg",
+        "",
+    );
     wait_for_contact(&local);
     for (method, target, more, calls) in [
         (
             "GET",
-            "/hq/0004f2000500-device.cfg",
+            "/hq/~0004f2000500/0004f2000500-device.cfg",
             "",
             &[("R2.get", 1)][..],
         ),
-        ("HEAD", "/hq/0004f2000500-device.cfg", "", &[("R2.get", 1)]),
-        ("GET", "/hq/000000000000.cfg", "", &[]),
-        ("GET", "/hq/3111-44500-001.sip.ld", "", &[("R2.get", 1)]),
-        ("HEAD", "/hq/3111-44500-001.sip.ld", "", &[]),
+        (
+            "HEAD",
+            "/hq/~0004f2000500/0004f2000500-device.cfg",
+            "",
+            &[("R2.get", 1)],
+        ),
+        ("GET", "/hq/~/000000000000.cfg", "", &[]),
+        ("GET", "/hq/~/3111-44500-001.sip.ld", "", &[("R2.get", 1)]),
+        ("HEAD", "/hq/~/3111-44500-001.sip.ld", "", &[]),
         (
             "GET",
-            "/hq/3111-44500-001.sip.ld",
+            "/hq/~/3111-44500-001.sip.ld",
             "Range: bytes=0-99\r\n",
             &[("R2.get", 1)],
         ),
         (
             "GET",
-            "/hq/3111-44500-001.sip.ld",
+            "/hq/~/3111-44500-001.sip.ld",
             "If-None-Match: *\r\n",
             &[],
         ),
-        ("GET", "/hq/wp-login.php", "", &[]),
+        ("GET", "/hq/~/wp-login.php", "", &[]),
         ("GET", "/elsewhere/0004f2000500.cfg", "", &[]),
-        ("GET", "/hq/backup-0004f2000500.zip", "", &[]),
-        ("GET", "/hq/0004f2999999.cfg", "", &[("R2.get", 1)]),
-        ("GET", "/hq/0004f2000500-phone.cfg", "", &[("R2.get", 1)]),
+        ("GET", "/hq/~0004f2000500/backup-0004f2000500.zip", "", &[]),
+        (
+            "GET",
+            "/hq/~0004f2999999/0004f2999999.cfg",
+            "",
+            &[("R2.get", 1)],
+        ),
+        (
+            "GET",
+            "/hq/~0004f2000500/0004f2000500-phone.cfg",
+            "",
+            &[("R2.get", 1)],
+        ),
     ] {
         local.counts();
         client::ask(local.address(), method, target, more);
@@ -112,9 +132,19 @@ fn calls_are_as_few_as_promised() {
 #[test]
 fn an_upload_is_two_puts_and_two_gets() {
     let local = Local::of_fixture("office");
-    client::put(local.address(), "/hq/0004f2000500-phone.cfg", "", b"<a/>");
+    client::put(
+        local.address(),
+        "/hq/~0004f2000500/0004f2000500-phone.cfg",
+        "",
+        b"<a/>",
+    );
     local.counts();
-    client::put(local.address(), "/hq/0004f2000500-phone.cfg", "", b"<b/>");
+    client::put(
+        local.address(),
+        "/hq/~0004f2000500/0004f2000500-phone.cfg",
+        "",
+        b"<b/>",
+    );
     assert_eq!(local.counts(), counted(&[("R2.get", 2), ("R2.put", 2)]));
 }
 
@@ -122,11 +152,21 @@ fn an_upload_is_two_puts_and_two_gets() {
 #[test]
 fn the_last_contact_is_one_statement() {
     let local = Local::of_fixture("office");
-    client::ask(local.address(), "GET", "/hq/0004f2000500.cfg", "");
+    client::ask(
+        local.address(),
+        "GET",
+        "/hq/~0004f2000500/0004f2000500.cfg",
+        "",
+    );
     let calls = wait_for_contact(&local);
     let kv = [("D1.prepare", 1), ("KV.get", 3), ("R2.get", 1)];
     assert_eq!(calls, counted(&kv), "in a fresh isolate");
-    client::ask(local.address(), "GET", "/hq/0004f2000500.cfg", "");
+    client::ask(
+        local.address(),
+        "GET",
+        "/hq/~0004f2000500/0004f2000500.cfg",
+        "",
+    );
     let warm = [("D1.prepare", 1), ("R2.get", 1)];
     assert_eq!(wait_for_contact(&local), counted(&warm), "in a warm one");
 }
@@ -136,21 +176,39 @@ fn a_store_that_is_down_is_503_and_nothing_else() {
     for call in ["KV.get", "R2.get"] {
         let local = Local::of_fixture("office");
         local.fail(&[(call, "down")]);
-        for target in ["/hq/0004f2000500-device.cfg", "/hq/3111-44500-001.sip.ld"] {
+        for target in [
+            "/hq/~0004f2000500/0004f2000500-device.cfg",
+            "/hq/~/3111-44500-001.sip.ld",
+        ] {
             let answer = client::ask(local.address(), "GET", target, "");
             assert_eq!(answer.status, 503, "{call} {target}");
             assert_eq!(answer.header("retry-after"), Some("30"), "{call} {target}");
         }
         local.fail(&[]);
-        let answer = client::ask(local.address(), "GET", "/hq/0004f2000500-device.cfg", "");
+        let answer = client::ask(
+            local.address(),
+            "GET",
+            "/hq/~0004f2000500/0004f2000500-device.cfg",
+            "",
+        );
         assert_eq!(answer.status, 200, "{call} works again");
     }
     let local = Local::of_fixture("office");
     local.fail(&[("R2.put", "down")]);
-    let answer = client::put(local.address(), "/hq/0004f2000500-phone.cfg", "", b"<a/>");
+    let answer = client::put(
+        local.address(),
+        "/hq/~0004f2000500/0004f2000500-phone.cfg",
+        "",
+        b"<a/>",
+    );
     assert_eq!(answer.status, 503);
     local.fail(&[]);
-    let answer = client::ask(local.address(), "GET", "/hq/0004f2000500-phone.cfg", "");
+    let answer = client::ask(
+        local.address(),
+        "GET",
+        "/hq/~0004f2000500/0004f2000500-phone.cfg",
+        "",
+    );
     assert_eq!(answer.status, 404, "what was not acknowledged is not there");
 }
 
@@ -160,9 +218,19 @@ fn a_store_that_is_down_is_503_and_nothing_else() {
 fn a_record_written_too_soon_is_written_again() {
     let local = Local::of_fixture("office");
     local.fail(&[("R2.put", "soon")]);
-    let answer = client::put(local.address(), "/hq/0004f2000500-phone.cfg", "", b"<a/>");
+    let answer = client::put(
+        local.address(),
+        "/hq/~0004f2000500/0004f2000500-phone.cfg",
+        "",
+        b"<a/>",
+    );
     assert_eq!(answer.status, 201);
-    let answer = client::ask(local.address(), "GET", "/hq/0004f2000500-phone.cfg", "");
+    let answer = client::ask(
+        local.address(),
+        "GET",
+        "/hq/~0004f2000500/0004f2000500-phone.cfg",
+        "",
+    );
     assert_eq!((answer.status, answer.body.as_slice()), (200, &b"<a/>"[..]));
 }
 
@@ -172,9 +240,19 @@ fn a_record_written_though_the_store_failed_is_found_so() {
     let local = Local::of_fixture("office");
     for (body, status) in [(&b"<a/>"[..], 201), (b"<b/>", 200)] {
         local.fail(&[("R2.put", "late")]);
-        let answer = client::put(local.address(), "/hq/0004f2000500-phone.cfg", "", body);
+        let answer = client::put(
+            local.address(),
+            "/hq/~0004f2000500/0004f2000500-phone.cfg",
+            "",
+            body,
+        );
         assert_eq!(answer.status, status);
-        let answer = client::ask(local.address(), "GET", "/hq/0004f2000500-phone.cfg", "");
+        let answer = client::ask(
+            local.address(),
+            "GET",
+            "/hq/~0004f2000500/0004f2000500-phone.cfg",
+            "",
+        );
         assert_eq!((answer.status, answer.body.as_slice()), (200, body));
     }
 }
@@ -183,7 +261,7 @@ fn a_record_written_though_the_store_failed_is_found_so() {
 #[test]
 fn many_parts_of_an_upload_come_back_as_one() {
     let local = Local::of_fixture("office");
-    let name = "/hq/0004f2000500-app.log";
+    let name = "/hq/~0004f2000500/0004f2000500-app.log";
     let mut whole = Vec::new();
     for part in 0..20_usize {
         let more = format!("Handset-Append: {}\r\n", whole.len());
@@ -201,14 +279,29 @@ fn many_parts_of_an_upload_come_back_as_one() {
 #[test]
 fn an_abort_in_one_request_leaves_the_next_one_whole() {
     let local = Local::of_fixture("office");
-    let good = client::ask(local.address(), "GET", "/hq/0004f2000500-device.cfg", "");
+    let good = client::ask(
+        local.address(),
+        "GET",
+        "/hq/~0004f2000500/0004f2000500-device.cfg",
+        "",
+    );
     assert_eq!(good.status, 200);
     for _ in 0..3 {
         local.fail(&[("R2.get", "abort")]);
-        let answer = client::ask(local.address(), "GET", "/hq/0004f2000500-device.cfg", "");
+        let answer = client::ask(
+            local.address(),
+            "GET",
+            "/hq/~0004f2000500/0004f2000500-device.cfg",
+            "",
+        );
         assert_eq!(answer.status, 500);
         local.fail(&[]);
-        let answer = client::ask(local.address(), "GET", "/hq/0004f2000500-device.cfg", "");
+        let answer = client::ask(
+            local.address(),
+            "GET",
+            "/hq/~0004f2000500/0004f2000500-device.cfg",
+            "",
+        );
         assert_eq!((answer.status, answer.body), (200, good.body.clone()));
     }
 }
@@ -250,31 +343,38 @@ fn uploads_up_to_a_hundred_megabytes_come_back() {
     assert_eq!(answer.status, 411);
 }
 
-/// Whoever names no site again and again is told to stop; the phones behind the same address are not.
+/// Whoever comes with wrong keys again and again is told to stop; the phones behind the same address are not,
+/// whatever is missing, and nor is who has no key at all.
 #[test]
-fn strangers_are_limited_and_phones_are_not() {
+fn wrong_keys_are_limited_and_phones_are_not() {
     let local = Local::of_fixture("office");
     let ask = |target: &str| {
         let more = "CF-Connecting-IP: 192.0.2.1\r\n";
         client::ask(local.address(), "GET", target, more)
     };
+    let wrong = format!("/hq/{}/000000000000.cfg", "a".repeat(27));
+    for _ in 0..2 * Local::FAILURES {
+        assert_eq!(ask("/hq/000000000000.cfg").status, 404);
+    }
     for _ in 0..Local::FAILURES {
-        assert_eq!(ask("/wp-login.php").status, 404);
+        assert_eq!(ask(&wrong).status, 404);
     }
     for _ in 0..3 {
-        let answer = ask("/wp-login.php");
+        let answer = ask(&wrong);
         assert_eq!(
             (answer.status, answer.header("retry-after")),
             (429, Some("60"))
         );
     }
     for _ in 0..2 * Local::FAILURES {
-        assert_eq!(ask("/hq/0004f2000500-none.cfg").status, 404);
+        let target = "/hq/~0004f2000500/0004f2000500-none.cfg";
+        assert_eq!(ask(target).status, 404);
     }
-    assert_eq!(ask("/hq/0004f2000500-device.cfg").status, 200);
+    let target = "/hq/~0004f2000500/0004f2000500-device.cfg";
+    assert_eq!(ask(target).status, 200);
     local.counts();
-    assert_eq!(ask("/wp-login.php").status, 429);
-    assert_eq!(local.counts(), counted(&[]), "a stranger costs no read");
+    assert_eq!(ask(&wrong).status, 429);
+    assert_eq!(local.counts(), counted(&[]), "a wrong key costs no read");
 }
 
 /// The runtime itself refuses much of it, and cleans addresses; what it lets through is no more than a
@@ -311,7 +411,7 @@ fn hostile_requests_get_nothing_and_break_nothing() {
 fn what_was_acknowledged_outlives_a_restart() {
     let persist = tempfile::tempdir().unwrap();
     let start = || Local::start(&fixture("office"), 1, Some(persist.path()));
-    let name = "/hq/0004f2000500-phone.cfg";
+    let name = "/hq/~0004f2000500/0004f2000500-phone.cfg";
     let local = start();
     assert_eq!(client::put(local.address(), name, "", b"<a/>").status, 201);
     drop(local);
@@ -328,7 +428,10 @@ fn two_isolates_are_one_deployment() {
         for (number, address) in local.addresses.iter().enumerate() {
             scope.spawn(move || {
                 for upload in 0..UPLOADS {
-                    let name = format!("/hq/0004f2000500-{}.cfg", ["phone", "web"][number]);
+                    let name = format!(
+                        "/hq/~0004f2000500/0004f2000500-{}.cfg",
+                        ["phone", "web"][number]
+                    );
                     let body = format!("<a b=\"{number} {upload}\"/>");
                     let answer = client::put(*address, &name, "", body.as_bytes());
                     assert!([200, 201].contains(&answer.status), "{answer:?}");
@@ -338,7 +441,12 @@ fn two_isolates_are_one_deployment() {
     });
     for (number, name) in ["phone", "web"].iter().enumerate() {
         let other = local.addresses[1 - number];
-        let answer = client::ask(other, "GET", &format!("/hq/0004f2000500-{name}.cfg"), "");
+        let answer = client::ask(
+            other,
+            "GET",
+            &format!("/hq/~0004f2000500/0004f2000500-{name}.cfg"),
+            "",
+        );
         let newest = format!("<a b=\"{number} {}\"/>", UPLOADS - 1);
         assert_eq!(String::from_utf8(answer.body).unwrap(), newest);
     }

@@ -4,7 +4,7 @@
 //   bundle    folder with index.js and index_bg.wasm
 //   listen    [{ "host", "port" }]: one Worker each, all over the same stores; port 0 is the system's choice
 //   observed  whether calls are counted and can be made to fail (observed.mjs)
-//   failures  requests of strangers a minute and address, or null for no limit
+//   failures  wrong keys and passwords a minute and address, or null for no limit
 //   persist   folder that the stores lie in, or null for stores in memory
 //   records   JSON file of entries: { "place", "key", "record" | "file" }
 //   commands  whether lines of the input are commands; if not, it runs until it is interrupted
@@ -19,6 +19,8 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { Miniflare } from "miniflare";
 
+// What keys are made with comes as it does natively, so that it lies in no file.
+const { HANDSET_SECRET } = process.env;
 const here = dirname(fileURLToPath(import.meta.url));
 const settings = JSON.parse(readFileSync(process.argv[2], "utf8"));
 const entries = JSON.parse(readFileSync(settings.records, "utf8"));
@@ -36,6 +38,7 @@ function modules() {
 }
 
 const workers = settings.listen.map((listen, index) => ({
+  bindings: HANDSET_SECRET ? { HANDSET_SECRET } : {},
   compatibilityDate: "2026-04-01",
   kvNamespaces: { RECORDS: "records" },
   modules: modules(),

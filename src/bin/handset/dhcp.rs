@@ -18,7 +18,11 @@ use handset::fleet::Hashes;
 use handset::fleet::dhcp;
 use handset::fleet::dhcp::SERVERS;
 use handset::fleet::dhcp::Wishes;
+use handset::fleet::keys;
 use handset::mac::MacAddress;
+use handset::secret::Secret;
+
+use crate::SecretFile;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Dhcp {
@@ -79,9 +83,11 @@ pub(crate) struct Print {
     /// The DHCP server
     #[arg(long, value_parser = PossibleValuesParser::new(SERVERS.iter().map(|(name, _)| *name)))]
     server: String,
-    /// The site's path key; a site that is open needs none
+    /// The site's path key [default: made with the secret, where the site asks for keys]
     #[arg(long)]
     key: Option<String>,
+    #[command(flatten)]
+    secret: SecretFile,
     /// Address of a TFTP server, such as a relay, for option 150
     #[arg(long, value_name = "ADDRESS")]
     tftp_server: Option<Ipv4Addr>,
@@ -99,8 +105,13 @@ fn print(options: &Print, out: &mut impl Write) -> io::Result<ExitCode> {
         Ok(fleet) => fleet,
         Err(found) => return crate::report(&found, out),
     };
+    let made = match options.secret.read()? {
+        Some(secrets) if options.key.is_none() => keys::site_key(&fleet, &secrets, &options.site),
+        _ => None,
+    };
+    let made = made.as_ref().and_then(Secret::expose_text);
     let wishes = Wishes {
-        key: options.key.as_deref(),
+        key: options.key.as_deref().or(made),
         tftp_server: options.tftp_server,
     };
     let plan = match dhcp::plan(&fleet, &options.site, &wishes) {

@@ -19,6 +19,7 @@ use tokio::time;
 use tokio_rustls::TlsAcceptor;
 
 use crate::platform::native::Store;
+use crate::platform::native::caller::Caller;
 use crate::platform::native::exchange::Exchange;
 use crate::platform::native::wire::Conduct;
 use crate::platform::native::wire::Wire;
@@ -32,10 +33,12 @@ pub(super) async fn run<S: Store>(
     peer: SocketAddr,
 ) {
     let Some(tls) = tls else {
-        return requests(exchange, stopping, stream, peer).await;
+        return requests(exchange, stopping, stream, Caller::plain(peer)).await;
     };
     match time::timeout(HANDSHAKE, tls.accept(stream)).await {
-        Ok(Ok(stream)) => requests(exchange, stopping, stream, peer).await,
+        Ok(Ok(stream)) => {
+            requests(exchange, stopping, stream, Caller::plain(peer).secured()).await;
+        }
         Ok(Err(error)) => exchange.refused(peer, &format!("no TLS: {error}")),
         Err(_) => exchange.refused(peer, "no TLS: the handshake takes too long"),
     }
@@ -45,12 +48,13 @@ async fn requests<S: Store>(
     exchange: Arc<Exchange<S>>,
     mut stopping: Receiver<bool>,
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
-    peer: SocketAddr,
+    caller: Caller,
 ) {
+    let caller = Rc::new(caller);
     let conduct = Rc::new(Conduct::default());
     let service = service_fn(|request| {
-        let (exchange, conduct) = (exchange.clone(), conduct.clone());
-        async move { Ok::<_, Infallible>(exchange.answer(peer, &conduct, request).await) }
+        let (exchange, caller, conduct) = (exchange.clone(), caller.clone(), conduct.clone());
+        async move { Ok::<_, Infallible>(exchange.answer(&caller, &conduct, request).await) }
     });
     let wire = TokioIo::new(Wire::new(stream, conduct.clone()));
     let mut connection = pin!(protocol().serve_connection(wire, service));
@@ -61,7 +65,7 @@ async fn requests<S: Store>(
         tokio::select! {
             ended = connection.as_mut() => {
                 if let Some(error) = ended.err().filter(hyper::Error::is_parse) {
-                    exchange.refused(peer, &error.to_string());
+                    exchange.refused(caller.peer, &error.to_string());
                 }
                 return;
             }

@@ -28,11 +28,16 @@ use hyper::body::Incoming;
 use serde::Serialize;
 use tokio::task;
 
+use crate::key::Key;
 use crate::path::RequestPath;
+use crate::path::percent_decode;
+use crate::platform::native::ServeOptions;
 use crate::platform::native::Store;
 use crate::platform::native::body::Sending;
+use crate::platform::native::caller::Caller;
 use crate::platform::native::log::Log;
 use crate::platform::native::log::rfc3339;
+use crate::platform::native::replays::Counted;
 use crate::platform::native::wire::Conduct;
 use crate::respond::Payload;
 use crate::respond::Request;
@@ -40,6 +45,7 @@ use crate::respond::Response;
 use crate::respond::respond;
 use crate::route::Explanation;
 use crate::route::Logged;
+use crate::secret::DeploymentSecrets;
 use crate::store::directory::Upload;
 
 /// What all requests are answered with.
@@ -47,6 +53,8 @@ use crate::store::directory::Upload;
 pub(super) struct Exchange<S> {
     store: Arc<S>,
     site: Option<String>,
+    secrets: Option<DeploymentSecrets>,
+    replays: Counted,
     log: Log,
     process: u64,
     serial: AtomicU64,
@@ -84,10 +92,12 @@ struct Report {
 }
 
 impl<S: Store> Exchange<S> {
-    pub(super) fn new(store: Arc<S>, site: Option<String>, log: Log) -> Self {
+    pub(super) fn new(store: Arc<S>, options: &ServeOptions, log: Log) -> Self {
         Self {
             store,
-            site,
+            site: options.site.clone(),
+            secrets: options.secrets.clone(),
+            replays: Counted::default(),
             log,
             process: RandomState::new().hash_one(std::process::id()),
             serial: AtomicU64::new(0),
@@ -118,19 +128,23 @@ impl<S: Store> Exchange<S> {
     /// Answers a request.
     pub(super) async fn answer(
         self: Arc<Self>,
-        peer: SocketAddr,
+        caller: &Rc<Caller>,
         conduct: &Rc<Conduct>,
         request: hyper::Request<Incoming>,
     ) -> hyper::Response<Sending<S::Body>> {
         let began = Instant::now();
         let (head, incoming) = request.into_parts();
         conduct.drained.set(incoming.is_end_stream());
-        let mut report = Report::of(&head, peer, began);
+        let mut report = Report::of(&head, caller.peer, began);
         let head_only = head.method == Method::HEAD;
         let chunked = head.headers.contains_key(header::TRANSFER_ENCODING);
         let mut response = match misframed(&head) {
             Some(reason) => plain(StatusCode::BAD_REQUEST, reason),
-            None => self.clone().handle(head, incoming, conduct.clone()).await,
+            None => {
+                let handled = self.clone();
+                let handled = handled.handle(caller.clone(), head, incoming, conduct.clone());
+                handled.await
+            }
         };
         if chunked {
             // RFC 9112 section 6.1: whoever puts us behind another server may see other requests here.
@@ -149,6 +163,7 @@ impl<S: Store> Exchange<S> {
     /// kept even if the phone does not wait for the answer.
     async fn handle(
         self: Arc<Self>,
+        caller: Rc<Caller>,
         head: Parts,
         incoming: Incoming,
         conduct: Rc<Conduct>,
@@ -166,6 +181,10 @@ impl<S: Store> Exchange<S> {
                 now: milliseconds(SystemTime::now()),
                 id: self.id(),
                 fallback_site: self.site.as_deref(),
+                client: caller.client(),
+                secrets: self.secrets.as_ref(),
+                replays: &self.replays,
+                operator: false,
             };
             respond(&*self.store, request, upload).await
         });
@@ -295,17 +314,22 @@ fn plain<Body>(status: StatusCode, reason: &str) -> Response<Body> {
             reason: reason.to_owned(),
             ..Explanation::default()
         },
-        strange: false,
+        failed: false,
         contact: None,
     }
 }
 
-/// A path as it is understood; one that is not understood, as it came.
+/// A path as it is understood, or as it came if it is not; and a dash for what may be a key.
 fn logged_path(path: &str) -> String {
-    match RequestPath::parse(path) {
+    let path = match RequestPath::parse(path) {
         Ok(clean) => format!("/{clean}"),
-        Err(_) => shortened(path),
-    }
+        Err(_) => percent_decode(path).unwrap_or_else(|| path.to_owned()),
+    };
+    let segments = path.split('/').map(|segment| match Key::parse(segment) {
+        Some(_) => "-",
+        None => segment,
+    });
+    shortened(&segments.collect::<Vec<_>>().join("/"))
 }
 
 /// What phones send is short, what others send is not worth a long line.

@@ -8,38 +8,51 @@ use spin_sdk::variables;
 use spin_sdk::variables::Error;
 
 use crate::platform::spin::wire::Outbound;
+use crate::secret::DeploymentSecrets;
 use crate::store::StoreError;
 use crate::store::StoreErrorKind;
 use crate::store::s3::Address;
 use crate::store::s3::Credentials;
 use crate::store::s3::S3;
 
-/// The bucket as the variables said a moment ago, and when that was.
-static BUCKET: Mutex<Option<(u64, Arc<S3<Outbound>>)>> = Mutex::new(None);
+/// What the variables say.
+pub(super) struct Settings {
+    pub(super) bucket: S3<Outbound>,
+    /// What keys are made with; sites that ask for keys are 503 without it.
+    pub(super) secrets: Option<DeploymentSecrets>,
+}
+
+/// The settings as the variables said a moment ago, and when that was.
+static SETTINGS: Mutex<Option<(u64, Arc<Settings>)>> = Mutex::new(None);
 
 /// How long variables are taken for current, in milliseconds. A vault is not asked at each request, and a key
 /// that it changes is used soon.
 const YOUNG: u64 = 60_000;
 
-/// The bucket. A variable that is wrong is wrong for every request, so that nobody takes the server for well.
-pub(super) async fn bucket(now: u64) -> Result<Arc<S3<Outbound>>, StoreError> {
-    let kept = BUCKET
+/// The settings. A variable that is wrong is wrong for every request, so that nobody takes the server for well.
+pub(super) async fn read(now: u64) -> Result<Arc<Settings>, StoreError> {
+    let kept = SETTINGS
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .clone();
-    if let Some((read, bucket)) = kept
+    if let Some((read, settings)) = kept
         && now.checked_sub(read).is_some_and(|age| age < YOUNG)
     {
-        return Ok(bucket);
+        return Ok(settings);
     }
-    let bucket = Arc::new(S3::new(
-        address().await?,
-        credentials().await?,
-        wire().await?,
-    ));
-    let mut kept = BUCKET.lock().unwrap_or_else(PoisonError::into_inner);
-    *kept = Some((now, bucket.clone()));
-    Ok(bucket)
+    let settings = Arc::new(Settings {
+        bucket: S3::new(address().await?, credentials().await?, wire().await?),
+        secrets: secrets().await?,
+    });
+    let mut kept = SETTINGS.lock().unwrap_or_else(PoisonError::into_inner);
+    *kept = Some((now, settings.clone()));
+    Ok(settings)
+}
+
+async fn secrets() -> Result<Option<DeploymentSecrets>, StoreError> {
+    let secrets = optional("secret").await?;
+    let secrets = secrets.map(|text| DeploymentSecrets::parse(&text));
+    secrets.transpose().map_err(|error| wrong("secret", error))
 }
 
 async fn address() -> Result<Address, StoreError> {

@@ -40,12 +40,13 @@ const condition = (etag) => {
 // One row by its key, whatever stood there before.
 const CONTACT = "INSERT INTO contacts (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2";
 
-// Without a database contacts are objects.
-export const writeContact = (env, key, text) =>
-  (env.CONTACTS ? env.CONTACTS.prepare(CONTACT).bind(key, text).run() : env.OBJECTS.put(key, text)).then(
-    () => true,
-    failed,
-  );
+// After the response. In D1 a million boots cost a dollar and the first fifty million a month nothing; as objects, which
+// they are without a database, they would cost four and a half dollars, and be most of the bill of a large fleet.
+export const recordContact = (env, context, key, text) => {
+  const { CONTACTS, OBJECTS } = env;
+  const written = CONTACTS ? CONTACTS.prepare(CONTACT).bind(key, text).run() : OBJECTS.put(key, text);
+  context.waitUntil(written.catch((error) => console.error(`a contact is lost: ${error}`)));
+};
 
 // An empty body is none to the runtime.
 export const putObject = (env, key, stream, length) =>
@@ -63,8 +64,6 @@ export const isLimited = async (env, address) => {
 };
 
 export const pause = (milliseconds) => scheduler.wait(milliseconds);
-
-export const waitUntil = (context, promise) => context.waitUntil(promise);
 
 export const randomNumber = () => crypto.randomUUID();
 

@@ -1,7 +1,6 @@
 //! What `host.js` offers: the runtime's calls, as few and as coarse as they can be.
 
 use js_sys::Array;
-use js_sys::Promise;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -22,6 +21,8 @@ extern "C" {
     /// Part of an object.
     pub(super) type Part;
 
+    #[wasm_bindgen(method, getter, js_name = HANDSET_SECRET)]
+    pub(super) fn secret(this: &Env) -> Option<String>;
     #[wasm_bindgen(method, getter)]
     pub(super) fn bytes(this: &Small) -> Vec<u8>;
     #[wasm_bindgen(method, getter)]
@@ -49,9 +50,6 @@ extern "C" {
         bytes: &[u8],
         etag: Option<&str>,
     ) -> Result<JsValue, JsValue>;
-    #[wasm_bindgen(catch, js_name = writeContact)]
-    pub(super) async fn write_contact(env: &Env, key: &str, text: &str)
-    -> Result<JsValue, JsValue>;
     #[wasm_bindgen(catch, js_name = putObject)]
     pub(super) async fn put_object(
         env: &Env,
@@ -65,8 +63,8 @@ extern "C" {
     #[wasm_bindgen(js_name = isLimited)]
     pub(super) async fn is_limited(env: &Env, address: &str) -> JsValue;
     pub(super) async fn pause(milliseconds: f64);
-    #[wasm_bindgen(js_name = waitUntil)]
-    pub(super) fn wait_until(context: &Context, promise: Promise);
+    #[wasm_bindgen(js_name = recordContact)]
+    pub(super) fn record_contact(env: &Env, context: &Context, key: &str, text: &str);
     #[wasm_bindgen(js_name = randomNumber)]
     pub(super) fn random_number() -> String;
     pub(super) fn respond(status: u16, lines: &str, body: &JsValue) -> Response;

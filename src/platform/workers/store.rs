@@ -96,14 +96,6 @@ impl Objects for Bucket {
         }
     }
 
-    /// Into D1, where a million boots cost a dollar and the first fifty million a month nothing; as
-    /// objects they would cost four and a half dollars, and be most of the bill of a large fleet.
-    async fn write_contact(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
-        let text = String::from_utf8_lossy(&bytes);
-        let written = host::write_contact(&self.0, key, &text).await;
-        written.map(drop).map_err(|error| down(key, &error))
-    }
-
     async fn get(&self, key: &str, range: Range<u64>) -> Result<Option<Stored>, StoreError> {
         let (offset, length) = (number(range.start), number(range.end - range.start));
         let part = host::open_object(&self.0, key, offset, length).await;

@@ -1,11 +1,11 @@
 //! What a process keeps in memory between requests: young records, and the releases used last.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
+use crate::map::Map;
 use crate::release::Release;
 use crate::release::ReleaseId;
 use crate::site::Deployment;
@@ -28,7 +28,7 @@ pub struct Kept {
 #[derive(Debug, Default)]
 struct Inner {
     deployment: Option<(u64, Arc<Deployment>)>,
-    sites: HashMap<String, (u64, Arc<SiteRecord>)>,
+    sites: Map<(u64, Arc<SiteRecord>)>,
     /// The one used last is last.
     releases: Vec<Arc<Release>>,
 }
@@ -56,7 +56,7 @@ impl Kept {
             sites.retain(|_, (read, _)| is_young(*read, now));
         }
         if sites.len() >= SITES {
-            sites.clear();
+            *sites = Map::default();
         }
         sites.insert(name.to_owned(), (now, site.clone()));
     }
