@@ -332,6 +332,7 @@ impl<S: Records + Blobs> Context<'_, S> {
             family: agent.map(user_agent::family),
         };
         let class = explanation.class.unwrap_or(Class::Shared);
+        let mut failed = false;
         for _ in 0..TRIES {
             let state = device.as_ref().map(|(record, _)| &record.state);
             let permission = access::permit(self.standing, class, explanation.mac, state, &visit);
@@ -348,12 +349,12 @@ impl<S: Records + Blobs> Context<'_, S> {
                 };
             record.state.enrolment = enrolment;
             let site = &self.site.name;
-            if self
-                .store
-                .update_device(site, mac, &revision, &record)
-                .await?
-            {
-                return Ok(Ok(()));
+            let updated = self.store.update_device(site, mac, &revision, &record);
+            match updated.await {
+                Ok(true) => return Ok(Ok(())),
+                Err(error) if failed => return Err(error.into()),
+                // It may be written all the same.
+                result => failed = result.is_err(),
             }
             device = self.store.device(site, mac).await?;
         }
