@@ -25,6 +25,8 @@ pub mod secret;
 pub mod settings;
 pub mod site;
 pub mod store;
+#[cfg(not(target_family = "wasm"))]
+pub mod tftp;
 pub mod user_agent;
 pub mod variables;
 pub mod vendor;
