@@ -34,6 +34,7 @@ const FUZZ_TARGETS: &[&str] = &[
     "path",
     "pattern",
     "range",
+    "tftp",
     "user_agent",
 ];
 
