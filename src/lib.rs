@@ -17,6 +17,8 @@ pub mod pattern;
 pub mod platform;
 pub mod precondition;
 pub mod range;
+#[cfg(not(target_family = "wasm"))]
+pub mod relay;
 pub mod release;
 pub mod render;
 pub mod respond;

@@ -69,8 +69,10 @@ impl Sender {
         peer: TransferId,
         profile: &Profile,
     ) -> Self {
-        // Netascii changes the length, and to know how much takes reading the whole file.
-        let length = length.filter(|_| request.mode == Mode::Octet);
+        // Netascii changes the length, and to know how much takes reading the whole file. A length of 0 is not told either,
+        // for curl takes it for a fault.
+        let told = |length: &u64| *length > 0 && request.mode == Mode::Octet;
+        let length = length.filter(told);
         let (terms, granted) = Terms::grant(&request.options, profile, length);
         let conversation = Conversation::answering(peer, profile);
         let mut sender = Self::new(conversation, Role::Server, request.mode, terms);
