@@ -4,3 +4,4 @@
 //! for what the server told it.
 
 pub mod tftp;
+pub mod upstream;

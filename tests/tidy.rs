@@ -614,7 +614,7 @@ const WORD_RULES: &[WordRule] = &[
     WordRule {
         name: "socket",
         words: &[
-            "std::net", "tokio", "tokio_rustls", "hyper", "hyper_util", "nix", "socket2", "ureq",
+            "std::net", "tokio", "tokio_rustls", "hyper", "hyper_util", "nix", "rustix", "socket2", "ureq",
             "worker::", "spin_sdk",
         ],
         case: Case::Kept,

@@ -10,7 +10,7 @@ mod exchange;
 mod listener;
 pub mod log;
 pub mod s3;
-mod tls;
+pub(crate) mod tls;
 pub mod watch;
 mod wire;
 

@@ -8,6 +8,7 @@ pub mod client;
 pub mod directory;
 pub mod files;
 mod memory;
+pub mod remote;
 mod session;
 mod socket;
 mod table;
@@ -34,6 +35,7 @@ use crate::relay::tftp::session::Session;
 use crate::relay::tftp::session::Sink;
 use crate::relay::tftp::session::Source;
 use crate::relay::tftp::session::Work;
+use crate::relay::tftp::socket::LARGEST_BLOCK;
 use crate::relay::tftp::socket::Listening;
 use crate::relay::tftp::socket::Received;
 use crate::relay::tftp::socket::Wire;
@@ -234,6 +236,7 @@ impl<F: Files> Desk<F> {
             .shared
             .files
             .profile(&asked, &self.shared.settings.profile);
+        profile.block_size = profile.block_size.min(LARGEST_BLOCK);
         let reserved = self.budget.reserve(&request.options, &mut profile);
         let full = self.table.len() >= self.shared.settings.sessions;
         let (Some(reserved), false) = (reserved, full) else {

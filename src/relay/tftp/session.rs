@@ -138,19 +138,18 @@ impl<'f, R: Reading, W: Writing> Session<'f, R, W> {
     }
 
     fn poll_receive(&mut self, context: &mut Context<'_>, scratch: &mut [u8]) -> Poll<()> {
-        let received = ready!(self.wire.poll_receive(context, scratch));
-        // An error is about a datagram that was sent before; the timer sees to it.
-        if let Ok((length, from)) = received
-            && from.ip().to_canonical() == self.peer
-        {
-            let datagram = scratch.get(..length).unwrap_or_default();
-            let from = TransferId(from.port());
-            self.work.handle_datagram(Instant::now(), from, datagram);
-            if let Some(entry) = self.entry {
-                entry.heard(self.work.has_moved());
+        let (work, peer, entry) = (&mut self.work, self.peer, self.entry);
+        let received = self.wire.poll_receive(context, scratch, |datagram, from| {
+            if from.ip().to_canonical() != peer {
+                return;
             }
-        }
-        Poll::Ready(())
+            work.handle_datagram(Instant::now(), TransferId(from.port()), datagram);
+            if let Some(entry) = entry {
+                entry.heard(work.has_moved());
+            }
+        });
+        // An error is about a datagram that was sent before; the timer sees to it.
+        received.map(|_| ())
     }
 
     /// Ready when a timeout was handled.

@@ -1,5 +1,9 @@
 //! UDP sockets that say which address a datagram came to, and send many in one call (ip(7), ipv6(7), udp(7)).
 
+use std::array;
+use std::cell::Cell;
+use std::cell::RefCell;
+use std::fmt;
 use std::io;
 use std::io::IoSlice;
 use std::io::IoSliceMut;
@@ -10,6 +14,7 @@ use std::net::SocketAddr;
 use std::net::SocketAddrV6;
 use std::net::UdpSocket as StdSocket;
 use std::ops::RangeInclusive;
+use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::fd::RawFd;
 use std::rc::Rc;
@@ -21,18 +26,23 @@ use nix::libc;
 use nix::sys::socket::ControlMessage;
 use nix::sys::socket::ControlMessageOwned;
 use nix::sys::socket::MsgFlags;
+use nix::sys::socket::MultiHeaders;
 use nix::sys::socket::SockaddrStorage;
+use nix::sys::socket::recvmmsg;
 use nix::sys::socket::recvmsg;
 use nix::sys::socket::sendmsg;
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::Ipv4PacketInfo;
 use nix::sys::socket::sockopt::Ipv6RecvPacketInfo;
+use rustix::net::sockopt::Ipv4PathMtuDiscovery;
+use rustix::net::sockopt::Ipv6PathMtuDiscovery;
+use rustix::net::sockopt::set_ip_mtu_discover;
+use rustix::net::sockopt::set_ipv6_mtu_discover;
 use socket2::Domain;
 use socket2::Protocol;
 use socket2::Socket;
 use socket2::Type;
 use tokio::io::Interest;
-use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
 use crate::relay::tftp::table::InboxHandle;
@@ -65,7 +75,7 @@ pub(super) struct Local {
 #[derive(Debug)]
 pub(super) enum Wire {
     /// A socket of its own: its port is the transfer's id.
-    Own(UdpSocket),
+    Own(OwnSocket),
     /// The listening socket.
     Shared {
         listening: Rc<Listening>,
@@ -88,6 +98,7 @@ impl Listening {
         } else {
             setsockopt(&socket, Ipv4PacketInfo, &true)?;
         }
+        let_fragment(&socket)?;
         socket.set_recv_buffer_size(receive_buffer)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
@@ -128,26 +139,19 @@ impl Wire {
         }
     }
 
-    /// The next datagram: how long it is, and from where.
+    /// Hands on the next datagrams, and from where they are.
     pub(super) fn poll_receive(
         &self,
         context: &mut Context<'_>,
         buffer: &mut [u8],
-    ) -> Poll<io::Result<(usize, SocketAddr)>> {
+        mut handle: impl FnMut(&[u8], SocketAddr),
+    ) -> Poll<io::Result<()>> {
         match self {
-            Self::Own(socket) => {
-                let mut buffer = ReadBuf::new(buffer);
-                let from = ready!(socket.poll_recv_from(context, &mut buffer))?;
-                Poll::Ready(Ok((buffer.filled().len(), from)))
-            }
+            Self::Own(own) => own.poll_receive(context, buffer, handle),
             Self::Shared { inbox, peer, .. } => {
                 let datagram = ready!(inbox.poll_receive(context));
-                let length = datagram.len().min(buffer.len());
-                buffer
-                    .iter_mut()
-                    .zip(&datagram)
-                    .for_each(|(to, from)| *to = *from);
-                Poll::Ready(Ok((length, *peer)))
+                handle(&datagram, *peer);
+                Poll::Ready(Ok(()))
             }
         }
     }
@@ -162,10 +166,10 @@ impl Wire {
     ) -> io::Result<()> {
         let peer = self.peer(ip, port);
         match self {
-            Self::Own(socket) if bytes.len() <= segment => {
-                socket.try_send_to(bytes, peer).map(|_| ())
+            Self::Own(own) if bytes.len() <= segment => {
+                own.socket.try_send_to(bytes, peer).map(|_| ())
             }
-            Self::Own(socket) => send(socket, bytes, segment, peer, None),
+            Self::Own(own) => send(&own.socket, bytes, segment, peer, None),
             Self::Shared {
                 listening, local, ..
             } => listening.send(bytes, segment, peer, local),
@@ -175,18 +179,98 @@ impl Wire {
     /// Ready when there is room to send.
     pub(super) fn poll_send_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Own(socket) => socket.poll_send_ready(context),
+            Self::Own(own) => own.socket.poll_send_ready(context),
             Self::Shared { listening, .. } => listening.socket.poll_send_ready(context),
         }
     }
 }
+
+/// The socket of one transfer.
+pub(super) struct OwnSocket {
+    socket: UdpSocket,
+    /// Not shared with other sockets: the kernel keeps the length of their family's addresses in it.
+    headers: RefCell<MultiHeaders<SockaddrStorage>>,
+    /// The last call took fewer datagrams than it could have.
+    drained: Cell<bool>,
+}
+
+impl OwnSocket {
+    fn new(socket: UdpSocket) -> io::Result<Self> {
+        Ok(Self {
+            socket,
+            headers: RefCell::new(MultiHeaders::preallocate(SLOTS, None)),
+            drained: Cell::new(false),
+        })
+    }
+
+    /// One call of the kernel for what is there. To learn that there is no more takes no second one, which in lock step would
+    /// be a third of all.
+    fn poll_receive(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+        mut handle: impl FnMut(&[u8], SocketAddr),
+    ) -> Poll<io::Result<()>> {
+        loop {
+            if self.drained.take() {
+                let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+                let _ = self.socket.try_io(Interest::READABLE, nothing);
+            }
+            ready!(self.socket.poll_recv_ready(context))?;
+            let receive = || self.receive(buffer, &mut handle);
+            match self.socket.try_io(Interest::READABLE, receive) {
+                Ok(count) => {
+                    self.drained.set(count < SLOTS);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    fn receive(
+        &self,
+        buffer: &mut [u8],
+        handle: &mut impl FnMut(&[u8], SocketAddr),
+    ) -> io::Result<usize> {
+        let mut rooms = buffer.chunks_exact_mut((buffer.len() / SLOTS).max(1));
+        let mut slots: [[IoSliceMut<'_>; 1]; SLOTS] =
+            array::from_fn(|_| [IoSliceMut::new(rooms.next().unwrap_or_default())]);
+        let mut headers = self.headers.borrow_mut();
+        let descriptor = self.socket.as_raw_fd();
+        let flags = MsgFlags::MSG_DONTWAIT;
+        let messages = recvmmsg(descriptor, &mut headers, slots.iter_mut(), flags, None)?;
+        let mut count = 0;
+        for message in messages {
+            count += 1;
+            let peer = message.address.as_ref().and_then(socket_address);
+            if let (Some(datagram), Some(peer)) = (message.iovs().next(), peer) {
+                handle(datagram, peer);
+            }
+        }
+        Ok(count)
+    }
+}
+
+impl fmt::Debug for OwnSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.socket.fmt(f)
+    }
+}
+
+/// Datagrams to a call. A server's transfer hears one at a time, mostly; a client's a window.
+const SLOTS: usize = 4;
+
+/// A longer block would not find room in a quarter of the buffer that all transfers receive into.
+pub(super) const LARGEST_BLOCK: u16 = 16_000;
 
 /// A socket for one transfer, at the address that was asked, on a port of those given; 0 lets the system choose.
 pub(super) fn own_socket(
     local: &Local,
     ports: RangeInclusive<u16>,
     turn: u16,
-) -> io::Result<UdpSocket> {
+) -> io::Result<OwnSocket> {
     let (first, last) = ports.into_inner();
     let count = last.saturating_sub(first).saturating_add(1);
     let mut failure = io::Error::from(io::ErrorKind::InvalidInput);
@@ -195,7 +279,8 @@ pub(super) fn own_socket(
         match StdSocket::bind(local.at(port)) {
             Ok(socket) => {
                 socket.set_nonblocking(true)?;
-                return UdpSocket::from_std(socket);
+                let_fragment(&socket)?;
+                return OwnSocket::new(UdpSocket::from_std(socket)?);
             }
             Err(error) => failure = error,
         }
@@ -223,6 +308,15 @@ impl Local {
             IpAddr::V6(ip) => SocketAddrV6::new(ip, port, 0, self.interface).into(),
         }
     }
+}
+
+/// Datagrams may be fragmented on their way: the loaders of some phones cannot tell the sender that one was too long, and without
+/// them nobody would.
+fn let_fragment(socket: &impl AsFd) -> io::Result<()> {
+    let v4 = set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::DONT);
+    let v6 = set_ipv6_mtu_discover(socket, Ipv6PathMtuDiscovery::DONT);
+    // A socket for IPv4 has no options of IPv6.
+    Ok(v4.or(v6)?)
 }
 
 fn receive_message(descriptor: RawFd, buffer: &mut [u8]) -> io::Result<Received> {
