@@ -87,6 +87,14 @@ impl DeviceState {
         self.uploads.get(name)?.last()
     }
 
+    /// Whether some version of an upload has this segment.
+    pub fn holds(&self, name: &str, id: &str) -> bool {
+        let versions = self.uploads.get(name).into_iter().flatten();
+        versions
+            .flat_map(|version| &version.segments)
+            .any(|segment| segment.id == id)
+    }
+
     /// Takes in an upload and gives back the segments (with their file's name) that fell off the end.
     ///
     /// With `append` equal to the length of the newest version the segment extends that; otherwise it is
@@ -179,9 +187,10 @@ impl DeviceState {
 }
 
 impl UploadVersion {
-    /// A log that is appended to in tiny pieces starts anew some day, or its record grows without bound.
+    /// A log that is appended to in tiny pieces starts anew some day, or its record grows without bound,
+    /// and so do the reads that it takes to send it.
     fn has_room(&self) -> bool {
-        self.segments.len() < 1024
+        self.segments.len() < 32
     }
 }
 

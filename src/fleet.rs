@@ -63,7 +63,7 @@ pub fn compile(directory: &Path, hashes: &mut Hashes) -> Result<Fleet, Vec<Diagn
     let models = places::models(&files, &mut diagnostics);
     let sites = places::sites(&files, &tenants, &mut diagnostics);
     let shared = ReleaseRecord {
-        deployment: deployment.layer,
+        deployment: deployment.layer.clone(),
         firmware: files.firmware(&mut diagnostics),
         models,
         resources: files.resources("resources", &mut diagnostics),
@@ -79,7 +79,7 @@ pub fn compile(directory: &Path, hashes: &mut Hashes) -> Result<Fleet, Vec<Diagn
     };
     for site in sites.good {
         let record = release_of(&site, &shared, &tenants, &mut files, &mut diagnostics);
-        compiled.add_site(site, record, &deployment.uploads, &mut diagnostics);
+        compiled.add_site(site, record, &deployment, &mut diagnostics);
     }
     let devices = devices::read(&files, &compiled, &mut diagnostics);
     compiled.check_pins(&devices, &mut diagnostics);
@@ -120,7 +120,7 @@ impl Compiled {
         &mut self,
         site: Site,
         record: ReleaseRecord,
-        uploads: &places::Uploads,
+        deployment: &places::DeploymentFile,
         diagnostics: &mut Diagnostics,
     ) {
         let (id, _) = record.encode();
@@ -161,7 +161,8 @@ impl Compiled {
             public_url: site.public_url,
             release: id,
             layer: site.layer,
-            uploads: uploads.over(&site.uploads),
+            uploads: deployment.uploads.over(&site.uploads),
+            images: places::images_over(&deployment.images, &site.images),
         };
         self.sites.insert(site.name, Arc::new(record));
     }

@@ -3,6 +3,7 @@
 
 #[cfg(not(target_family = "wasm"))]
 pub mod boot;
+pub mod client;
 pub mod credential;
 pub mod device;
 pub mod discovery;

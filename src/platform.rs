@@ -5,5 +5,7 @@
 
 #[cfg(not(target_family = "wasm"))]
 pub mod native;
+#[cfg(all(target_os = "wasi", target_env = "p2"))]
+mod spin;
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 mod workers;

@@ -310,6 +310,12 @@ impl Release {
     pub fn resource(&self, path: &str) -> Option<&BlobRecord> {
         self.record.resources.get(&path.to_ascii_lowercase())
     }
+
+    /// The same by a request's path, whose directories may be doubled.
+    pub fn resource_at(&self, path: &RequestPath) -> Option<&BlobRecord> {
+        self.resource(path.as_str())
+            .or_else(|| self.resource(path.collapsed().as_str()))
+    }
 }
 
 impl<'a> Model<'a> {

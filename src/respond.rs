@@ -109,6 +109,8 @@ pub static HEADERS_READ: [HeaderName; 9] = [
 const NOT_FOUND: &str = "not found\n";
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("30");
 const RETRY_AFTER_FAILURES: HeaderValue = HeaderValue::from_static("60");
+/// How long a redirect's address is good for a download to begin.
+const REDIRECT_SECONDS: u64 = 900;
 /// How often an upload's bookkeeping is tried when others write the same device's record.
 const TRIES: usize = 32;
 
@@ -120,6 +122,15 @@ pub fn too_many<Body>(explanation: Explanation) -> Response<Body> {
         .headers
         .insert(header::RETRY_AFTER, RETRY_AFTER_FAILURES);
     response
+}
+
+/// The answer where a platform has no store to ask.
+pub fn unavailable<Body>(error: &StoreError) -> Response<Body> {
+    let explanation = Explanation {
+        outcome: "refuse",
+        ..Explanation::default()
+    };
+    store_failed(error, explanation)
 }
 
 /// Answers a request.
@@ -355,12 +366,34 @@ impl<S: Records + Blobs> Context<'_, S> {
             length: blob.length,
             media_type: media_type(path.name()),
         };
+        if let Some(address) = self.elsewhere(&file, blob, explanation)? {
+            return Ok(redirect(&address));
+        }
         self.stored(
             &file,
             explanation.class,
             vec![(BlobKey::content(&blob.sha256), blob.length)],
         )
         .await
+    }
+
+    /// The address at which the device can get a large file from the store itself. Only a file that devices
+    /// share has one; a device that has the file already need not go there.
+    fn elsewhere(
+        &self,
+        file: &File<'_>,
+        blob: &BlobRecord,
+        explanation: &Explanation,
+    ) -> Result<Option<String>, Failure> {
+        let over = self.site.images.redirect_over;
+        let large = over.is_some_and(|bytes| blob.length > bytes);
+        let asked = self.request.method == Method::GET
+            && precondition::evaluate(self.request.headers, file.validators()) == Verdict::Proceed;
+        if !large || !asked || explanation.class != Some(Class::Shared) {
+            return Ok(None);
+        }
+        let key = BlobKey::content(&blob.sha256);
+        Ok(self.store.presigned(&key, REDIRECT_SECONDS)?)
     }
 
     /// Sends parts of the store; nothing is read for a HEAD, a 304, a 412 or a 416.
@@ -393,7 +426,11 @@ impl<S: Records + Blobs> Context<'_, S> {
             let to = range.end.clamp(start, start + length) - start;
             start += length;
             if from < to {
-                let body = self.store.get(&key, from..to).await?;
+                let body = if bodies.is_empty() {
+                    self.store.get(&key, from..to).await?
+                } else {
+                    self.store.follow(&key, from..to).await?
+                };
                 bodies.push(body.ok_or_else(|| missing(&key))?);
             }
         }
@@ -488,7 +525,9 @@ impl<S: Records + Blobs> Context<'_, S> {
         let key = BlobKey::upload(&self.site.name, mac, name, &id);
         self.store.put(&key, upload, length).await?;
         let segment = Segment { id, length };
-        match self.enter(mac, name, pattern, segment).await {
+        let mut tried = None;
+        let entered = self.enter(mac, name, pattern, segment, &mut tried).await;
+        match entered {
             Ok((new, etag_text)) => {
                 explanation.source = Some(format!("uploads/{name}"));
                 explanation.reason = format!("{length} bytes kept");
@@ -501,8 +540,11 @@ impl<S: Records + Blobs> Context<'_, S> {
                 Ok(response)
             }
             Err(failure) => {
-                // Best effort: a blob that no record names is never served.
-                let _ = self.store.delete(&key).await;
+                // A record that failed to be written may have been written all the same, and names the blob
+                // then. A blob that no record names is never served; taking it away is best effort.
+                if tried.is_none() {
+                    let _ = self.store.delete(&key).await;
+                }
                 Err(failure)
             }
         }
@@ -532,30 +574,33 @@ impl<S: Records + Blobs> Context<'_, S> {
         Ok(length)
     }
 
-    /// Makes a stored segment the newest of its file; says whether the file is new, and its tag.
+    /// Makes a stored segment the newest of its file; says whether the file is new, and its tag. `tried` is
+    /// what was last tried: from then on the record may name the segment, whatever the store said.
     async fn enter(
         &self,
         mac: MacAddress,
         name: &str,
         pattern: &Pattern,
         segment: Segment,
+        tried: &mut Option<Entry>,
     ) -> Result<(bool, String), Failure> {
         let append = self
             .request
             .headers
             .get(APPEND)
             .and_then(|value| value.to_str().ok()?.parse().ok());
+        let mut failed = false;
         for _ in 0..TRIES {
             let Some((mut record, revision)) = self.store.device(&self.site.name, mac).await?
             else {
                 break;
             };
-            let newest = record.state.newest(name);
-            if newest.is_some_and(|version| version.id() == segment.id) {
+            if let Some(entry) = tried.take_if(|_| record.state.holds(name, &segment.id)) {
                 // The store wrote it the last time, though it said otherwise.
-                return Ok((true, segment.id));
+                self.drop_segments(mac, entry.dropped).await;
+                return Ok((entry.new, segment.id));
             }
-            let new = newest.is_none();
+            let new = record.state.newest(name).is_none();
             let limits = &self.site.uploads;
             let upload = Upload {
                 name,
@@ -567,25 +612,33 @@ impl<S: Records + Blobs> Context<'_, S> {
             let dropped = record
                 .state
                 .accept(&upload, segment.clone(), append, limits, kin);
-            if self
+            let updated = self
                 .store
-                .update_device(&self.site.name, mac, &revision, &record)
-                .await?
-            {
-                for (name, segment) in dropped {
-                    // Best effort, as above.
-                    let _ = self
-                        .store
-                        .delete(&BlobKey::upload(&self.site.name, mac, &name, &segment.id))
-                        .await;
+                .update_device(&self.site.name, mac, &revision, &record);
+            match updated.await {
+                Ok(true) => {
+                    self.drop_segments(mac, dropped).await;
+                    return Ok((new, segment.id));
                 }
-                return Ok((new, segment.id));
+                Err(error) if failed => return Err(error.into()),
+                result => {
+                    failed = result.is_err();
+                    *tried = Some(Entry { new, dropped });
+                }
             }
         }
         Err(Failure::Status(
             StatusCode::SERVICE_UNAVAILABLE,
             "the device's record keeps changing".to_owned(),
         ))
+    }
+
+    /// Best effort: bytes that no record names any more are never served.
+    async fn drop_segments(&self, mac: MacAddress, dropped: Vec<(String, Segment)>) {
+        for (name, segment) in dropped {
+            let key = BlobKey::upload(&self.site.name, mac, &name, &segment.id);
+            let _ = self.store.delete(&key).await;
+        }
     }
 
     fn contact(
@@ -609,6 +662,14 @@ impl<S: Records + Blobs> Context<'_, S> {
         };
         Some((self.site.name.clone(), mac, contact))
     }
+}
+
+/// An upload's place in a device's record.
+struct Entry {
+    /// Whether there was no file of its name before.
+    new: bool,
+    /// What falls off the end for it, by its file's name.
+    dropped: Vec<(String, Segment)>,
 }
 
 /// A representation, before it is decided how much of it is sent.
@@ -644,6 +705,15 @@ fn representation<Body>(file: &File<'_>, class: Option<Class>) -> Response<Body>
     if let Some(date) = file.modified.and_then(precondition::format_date) {
         put(head, header::LAST_MODIFIED, &date);
     }
+    response
+}
+
+/// 302 to an address that is good for a while and for whoever has it, so that nobody may keep it.
+fn redirect<Body>(address: &str) -> Response<Body> {
+    let mut response = empty(StatusCode::FOUND);
+    put(&mut response.headers, header::LOCATION, address);
+    let value = "private, no-store";
+    put(&mut response.headers, header::CACHE_CONTROL, value);
     response
 }
 

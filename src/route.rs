@@ -187,6 +187,8 @@ fn host_name(host: &str) -> String {
 pub struct Candidates<'r, 'p> {
     path: &'p RequestPath,
     rules: Vec<(&'r Rule, Captures<'p>)>,
+    /// What lies there if no rule knows the name.
+    resource: Option<&'r BlobRecord>,
 }
 
 /// Phones nest their directories four deep at most.
@@ -205,15 +207,25 @@ impl<'r, 'p> Candidates<'r, 'p> {
                 .model
                 .is_none_or(|model| release.model(rule.vendor, model).is_some())
         });
-        Self { path, rules }
+        let resource = if rules.is_empty() {
+            release.resource_at(path)
+        } else {
+            None
+        };
+        Self {
+            path,
+            rules,
+            resource,
+        }
     }
 
-    /// The device that the file may be about: its record is the one read that routing takes.
+    /// The device that the file may be about: its record is the one read that routing takes. A name that
+    /// nobody knows is about none.
     pub fn mac(&self) -> Option<MacAddress> {
         self.rules
             .iter()
             .find_map(|(_, captures)| captures.mac)
-            .or_else(|| Rule::mac_within(self.path))
+            .or_else(|| self.resource.and_then(|_| Rule::mac_within(self.path)))
     }
 
     /// The rule that is meant: of the device's vendor, the operator's own, of the User-Agent's vendor, of
@@ -281,7 +293,7 @@ impl<'a> Asked<'a> {
                     &mut explanation,
                 )
             }
-            None => self.by_path(candidates.path, settings.is_some(), &mut explanation),
+            None => self.by_path(candidates, settings.is_some(), &mut explanation),
         };
         let route = decided.unwrap_or_else(|reason| {
             explanation.reason = reason;
@@ -339,14 +351,15 @@ impl<'a> Asked<'a> {
     /// A name that no rule knows may be a resource.
     fn by_path(
         &self,
-        path: &RequestPath,
+        candidates: &Candidates<'a, '_>,
         known: bool,
         explanation: &mut Explanation,
     ) -> Result<Route<'a>, String> {
-        let mac = Rule::mac_within(path);
-        let blob = self
-            .resource(path)
+        let path = candidates.path;
+        let blob = candidates
+            .resource
             .ok_or("no file rule and no resource has this name")?;
+        let mac = Rule::mac_within(path);
         explanation.kind = Some(FileKind::Resource);
         explanation.mac = mac;
         explanation.scope = Some(if mac.is_some() {
@@ -567,13 +580,6 @@ impl<'a> Asked<'a> {
         )))
     }
 
-    fn resource(&self, path: &RequestPath) -> Option<&'a BlobRecord> {
-        let release = self.release;
-        release
-            .resource(path.as_str())
-            .or_else(|| release.resource(path.collapsed().as_str()))
-    }
-
     /// A rule's file may lie in any directory that a master file names, or at the root of the resources.
     fn resource_by_rule(
         &self,
@@ -582,7 +588,8 @@ impl<'a> Asked<'a> {
         rule: &Rule,
     ) -> Option<&'a BlobRecord> {
         let canonical = captures.fill(&rule.pattern.to_string());
-        self.resource(path)
+        self.release
+            .resource_at(path)
             .or_else(|| self.release.resource(&canonical))
     }
 }

@@ -42,6 +42,9 @@ pub struct SiteRecord {
     pub layer: Layer,
     /// What its devices may upload.
     pub uploads: UploadLimits,
+    /// How its images are sent.
+    #[serde(default, skip_serializing_if = "Images::is_default")]
+    pub images: Images,
 }
 
 /// The settings and firmware pins that one layer gives.
@@ -53,6 +56,21 @@ pub struct Layer {
     /// Pinned versions, by model or vendor.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub firmware: Map<String>,
+}
+
+/// How images and other large files that devices share are sent.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Images {
+    /// Files of more bytes than this are answered with a redirect to the store, where the store has addresses
+    /// of its own; `None` where all are sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect_over: Option<u64>,
+}
+
+impl Images {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Bounds on what a device uploads.

@@ -81,8 +81,23 @@ pub trait Blobs {
     async fn get(&self, key: &BlobKey, range: Range<u64>)
     -> Result<Option<Self::Body>, StoreError>;
 
+    /// Some bytes of a blob that follow others in the same response. A store whose open bodies cost something
+    /// may open this one when its turn comes, and break the response off if it is not there.
+    async fn follow(
+        &self,
+        key: &BlobKey,
+        range: Range<u64>,
+    ) -> Result<Option<Self::Body>, StoreError> {
+        self.get(key, range).await
+    }
+
     /// Stores a new blob of exactly `length` bytes, durably, before it returns; or nothing.
     async fn put(&self, key: &BlobKey, body: Self::Upload, length: u64) -> Result<(), StoreError>;
+
+    /// A URL by which anybody can read a blob for some seconds, or `None` where blobs have none.
+    fn presigned(&self, _: &BlobKey, _: u64) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
 
     /// Takes a blob away, if it is there.
     async fn delete(&self, key: &BlobKey) -> Result<(), StoreError>;

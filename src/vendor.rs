@@ -33,6 +33,8 @@ pub struct Vendor {
     pub user_agents: &'static [&'static str],
     /// Whether its phones upload by POST besides PUT.
     pub posts: bool,
+    /// Whether its phones are said to follow a redirect to a file; see docs/spin.md for what that rests on.
+    pub follows_redirects: bool,
     /// The format of a template that does not look like XML.
     pub text: Format,
     /// Its products, sorted by name.

@@ -430,6 +430,7 @@ const IGNORED: &[&str] = &[
     "fuzz/corpus",
     "fuzz/target",
     "target",
+    "tests/spin-host/sample/target",
     "tests/spin-host/target",
 ];
 

@@ -27,6 +27,7 @@ pub fn check(fleet: &Fleet) -> Vec<Diagnostic> {
     let mut checker = Checker {
         fleet,
         found: BTreeMap::new(),
+        warnings: Diagnostics::default(),
     };
     for (site, devices) in &fleet.snapshot.devices {
         let Some((site, release)) = place_of(fleet, site) else {
@@ -40,6 +41,7 @@ pub fn check(fleet: &Fleet) -> Vec<Diagnostic> {
             checker.device(site, release, *mac, &settings);
             models.insert(settings.model);
         }
+        checker.redirects(site, release, &models);
         for model in models.iter().filter_map(|model| release.model(None, model)) {
             checker.shared(site, release, &model);
         }
@@ -56,6 +58,7 @@ struct Checker<'f> {
     fleet: &'f Fleet,
     /// One finding for all the phones that suffer from it: template, line and problem, by whom.
     found: BTreeMap<(String, usize, String), Suffering>,
+    warnings: Diagnostics,
 }
 
 struct Suffering {
@@ -87,6 +90,28 @@ impl Checker<'_> {
         for template in templates {
             let subject = subject(site, release, Some(model.clone()), Some((mac, settings)));
             self.render(&template, &subject, &place, &format!("for {mac}"));
+        }
+    }
+
+    /// A phone that does not follow a redirect does not get its firmware.
+    fn redirects(&mut self, site: &SiteRecord, release: &Release, models: &BTreeSet<String>) {
+        let Some(bytes) = site.images.redirect_over else {
+            return;
+        };
+        let models = models.iter().filter_map(|name| release.model(None, name));
+        let vendors: BTreeSet<&str> = models
+            .filter_map(|model| Vendor::find(model.vendor))
+            .filter(|vendor| !vendor.follows_redirects)
+            .map(|vendor| vendor.name)
+            .collect();
+        for vendor in vendors {
+            let problem = format!(
+                "images over {bytes} bytes are redirected, and phones of {vendor} are not known to follow"
+            );
+            let remedy =
+                "try it with one of them, or say `[images] redirect_over = 0` for the site";
+            let place = Place::file(format!("sites/{}.toml", site.name));
+            self.warnings.warning(&place, problem, remedy);
         }
     }
 
@@ -152,6 +177,7 @@ impl Checker<'_> {
             diagnostics.error(&suffering.first, problem, remedy);
         }
         let mut found = diagnostics.into_sorted();
+        found.extend(self.warnings.into_sorted());
         found.extend(self.fleet.warnings.iter().cloned());
         found
     }

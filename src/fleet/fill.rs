@@ -1,4 +1,5 @@
-//! Brings a compiled fleet directory into a store of objects that holds everything.
+//! Brings a compiled fleet directory into the stores: values into one, devices' records and files into the
+//! other. Where a bucket holds everything, both are the bucket.
 //!
 //! It is safe while servers run over the same store: what others name is there before what names it, and
 //! a device keeps its state, and its settings under the release that its site names until now.
@@ -20,9 +21,11 @@ use crate::store::StoreErrorKind;
 use crate::store::keyed;
 use crate::store::keyed::Condition;
 use crate::store::keyed::Objects;
+use crate::store::keyed::WritableValues;
 
 /// Writes entries in their order. `open` gives an operator's file as an upload, and its length.
-pub async fn fill<O: Objects>(
+pub async fn fill<V: WritableValues, O: Objects>(
+    values: &V,
     objects: &O,
     entries: &[Entry],
     open: impl Fn(&Path) -> io::Result<(O::Upload, u64)>,
@@ -38,12 +41,15 @@ pub async fn fill<O: Objects>(
             (Place::Devices, Content::Record(json)) => {
                 let site = key.split('/').nth(1).unwrap_or_default();
                 if !current.contains_key(site) {
-                    current.insert(site.to_owned(), current_release(objects, site).await?);
+                    current.insert(site.to_owned(), current_release(values, site).await?);
                 }
                 let release = current.get(site).and_then(Option::as_ref);
                 write_device(objects, key, json.as_bytes(), release).await?;
             }
-            (Place::Values | Place::Objects, Content::Record(json)) => {
+            (Place::Values, Content::Record(json)) => {
+                values.set(key, json.clone().into_bytes()).await?;
+            }
+            (Place::Objects, Content::Record(json)) => {
                 let bytes = json.clone().into_bytes();
                 objects.write(key, bytes, Condition::Always).await?;
             }
@@ -74,12 +80,12 @@ async fn write_file<O: Objects>(
 }
 
 /// The release that a site names in the store, if it is there already.
-async fn current_release<O: Objects>(
-    objects: &O,
+async fn current_release<V: WritableValues>(
+    values: &V,
     site: &str,
 ) -> Result<Option<ReleaseId>, StoreError> {
     let key = keyed::site_key(site);
-    let Some((bytes, _)) = objects.read(&key).await? else {
+    let Some(bytes) = values.read(&key).await? else {
         return Ok(None);
     };
     Ok(Some(parse::<SiteRecord>(&key, &bytes)?.release))

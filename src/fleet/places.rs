@@ -12,6 +12,7 @@ use crate::fleet::values;
 use crate::map::Map;
 use crate::release::ModelRecord;
 use crate::site::Access;
+use crate::site::Images;
 use crate::site::Layer;
 use crate::site::UploadLimits;
 use crate::vendor;
@@ -25,6 +26,8 @@ pub(super) struct DeploymentFile {
     pub(super) layer: Layer,
     /// Its bounds on uploads.
     pub(super) uploads: Uploads,
+    /// How its images are sent.
+    pub(super) images: Images,
 }
 
 /// `sites/NAME.toml`.
@@ -46,6 +49,8 @@ pub(super) struct Site {
     pub(super) layer: Layer,
     /// Bounds on uploads.
     pub(super) uploads: Uploads,
+    /// How its images are sent.
+    pub(super) images: Images,
 }
 
 /// Bounds on uploads, as far as a file gives them.
@@ -72,6 +77,14 @@ impl Uploads {
     }
 }
 
+/// How a site's images are sent whose own file says `nearer`; 0 there undoes what the deployment says.
+pub(super) fn images_over(deployment: &Images, nearer: &Images) -> Images {
+    let redirect_over = nearer.redirect_over.or(deployment.redirect_over);
+    Images {
+        redirect_over: redirect_over.filter(|bytes| *bytes > 0),
+    }
+}
+
 /// Reads `handset.toml`.
 pub(super) fn deployment(files: &Files<'_>, diagnostics: &mut Diagnostics) -> DeploymentFile {
     let mut deployment = DeploymentFile::default();
@@ -82,6 +95,7 @@ pub(super) fn deployment(files: &Files<'_>, diagnostics: &mut Diagnostics) -> De
         |section, diagnostics| {
             deployment.layer = layer(section, diagnostics);
             deployment.uploads = uploads(section, diagnostics);
+            deployment.images = images(section, diagnostics);
         },
     );
     deployment
@@ -202,6 +216,7 @@ fn site(
         hosts,
         layer: layer(section, diagnostics),
         uploads: uploads(section, diagnostics),
+        images: images(section, diagnostics),
     })
 }
 
@@ -289,6 +304,15 @@ fn uploads(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Uploads 
     };
     table.report_unknown(diagnostics);
     uploads
+}
+
+fn images(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Images {
+    let Some(table) = section.table("images", diagnostics) else {
+        return Images::default();
+    };
+    let redirect_over = table.number("redirect_over", diagnostics);
+    table.report_unknown(diagnostics);
+    Images { redirect_over }
 }
 
 fn model(

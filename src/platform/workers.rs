@@ -17,10 +17,12 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::future_to_promise;
 
+use crate::client;
 use crate::platform::workers::host::Context;
 use crate::platform::workers::host::Env;
 use crate::platform::workers::host::Stream;
 use crate::platform::workers::store::Bucket;
+use crate::platform::workers::store::Opened;
 use crate::platform::workers::store::Stored;
 use crate::platform::workers::store::Values;
 use crate::respond;
@@ -36,11 +38,14 @@ const CLIENT_ADDRESS: &str = "cf-connecting-ip";
 /// What this isolate has in memory from earlier requests.
 static KEPT: LazyLock<Kept> = LazyLock::new(Kept::default);
 
-/// Makes a panic say where it was before it aborts the module.
+/// Makes a panic say where it was before it aborts the module. What it says of itself may be a request's.
 #[expect(unreachable_pub, reason = "JavaScript calls it")]
 #[wasm_bindgen(start)]
 pub fn start() {
-    std::panic::set_hook(Box::new(|panic| host::error(&panic.to_string())));
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        host::error(&format!("panic at {}", place.unwrap_or_default()));
+    }));
 }
 
 /// The names of the headers that are read, a line each, for `entry.js`.
@@ -64,7 +69,7 @@ pub async fn answer(
     let store = KeyedStore {
         values: Values(env.clone()),
         objects: Bucket(env.clone()),
-        kept: &*KEPT,
+        kept: &KEPT,
         now,
     };
     let mut lines = head.lines();
@@ -81,7 +86,7 @@ pub async fn answer(
         fallback_site: None,
     };
     let mut response = respond::respond(&store, request, body).await;
-    if response.strange && host::is_limited(&env, address(&head)).await.is_truthy() {
+    if response.strange && is_limited(&env, &head).await {
         response = respond::too_many(response.explanation);
     }
     if response.status.is_server_error() {
@@ -91,12 +96,22 @@ pub async fn answer(
     if let Some((site, mac, contact)) = response.contact.take() {
         // A contact that cannot be written is no reason to trouble the phone.
         let recorded = future_to_promise(async move {
-            let _ = store.record_contact(&site, mac, &contact).await;
+            if let Err(error) = store.record_contact(&site, mac, &contact).await {
+                host::error(&format!("a contact is lost: {error}"));
+            }
             Ok(JsValue::UNDEFINED)
         });
         host::wait_until(&context, recorded);
     }
-    translate(response, &context)
+    translate(response, &env, &context)
+}
+
+/// Whether whoever asks has failed too often. One whose address is not known shares it with nobody.
+async fn is_limited(env: &Env, head: &str) -> bool {
+    match client::network(address(head)) {
+        Some(network) => host::is_limited(env, &network).await.is_truthy(),
+        None => false,
+    }
 }
 
 /// Host and target of an absolute address, as the runtime writes one.
@@ -130,26 +145,42 @@ fn number(method: &str) -> u128 {
     u128::from_str_radix(&digits, 16).unwrap_or_default()
 }
 
-fn translate(response: respond::Response<Stored>, context: &Context) -> host::Response {
+fn translate(response: respond::Response<Stored>, env: &Env, context: &Context) -> host::Response {
     let mut lines = String::new();
     for (name, value) in &response.headers {
         let _ = writeln!(lines, "{name}:{}", value.to_str().unwrap_or_default());
     }
-    let body = body(response.body, context);
+    let body = body(response.body, env, context);
     host::respond(response.status.as_u16(), &lines, &body)
 }
 
 /// Bytes made here are copied out once; a stored file is handed through.
-fn body(payload: Payload<Stored>, context: &Context) -> JsValue {
-    let mut parts = match payload {
+fn body(payload: Payload<Stored>, env: &Env, context: &Context) -> JsValue {
+    let parts = match payload {
         Payload::Bytes(bytes) if bytes.is_empty() => return JsValue::NULL,
         Payload::Bytes(bytes) => return js_sys::Uint8Array::from(bytes.as_slice()).into(),
         Payload::Stored(parts) => parts,
     };
-    if parts.len() > 1 {
-        let length = parts.iter().map(|part| part.length).sum();
-        let streams = parts.into_iter().map(|part| JsValue::from(part.stream));
-        return host::join(streams.collect(), store::number(length), context).into();
+    let length = parts.iter().map(|part| part.length).sum();
+    let mut first = None;
+    let later = js_sys::Array::new();
+    for Stored { part, length } in parts {
+        match part {
+            Opened::Now(stream) => first = Some(stream),
+            Opened::Later(key, offset) => {
+                let (offset, length) = (store::number(offset), store::number(length));
+                later.push(&js_sys::Array::of3(
+                    &key.into(),
+                    &offset.into(),
+                    &length.into(),
+                ));
+            }
+        }
     }
-    parts.pop().map_or(JsValue::NULL, |part| part.stream.into())
+    match first {
+        Some(first) if later.length() > 0 => {
+            host::join(env, &first, later, store::number(length), context).into()
+        }
+        first => first.map_or(JsValue::NULL, JsValue::from),
+    }
 }

@@ -61,6 +61,16 @@ pub trait KeyValue {
     async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
 }
 
+/// A store of small values that can be written: publishing does so, requests never do.
+#[expect(
+    async_fn_in_trait,
+    reason = "the platforms' futures are not Send, and need not be"
+)]
+pub trait WritableValues: KeyValue {
+    /// Sets a value, durably.
+    async fn set(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError>;
+}
+
 /// A store of objects: strongly consistent, conditional writes, bodies that stream.
 #[expect(
     async_fn_in_trait,
@@ -92,8 +102,18 @@ pub trait Objects {
     /// See [`Blobs::get`].
     async fn get(&self, key: &str, range: Range<u64>) -> Result<Option<Self::Body>, StoreError>;
 
+    /// See [`Blobs::follow`].
+    async fn follow(&self, key: &str, range: Range<u64>) -> Result<Option<Self::Body>, StoreError> {
+        self.get(key, range).await
+    }
+
     /// See [`Blobs::put`].
     async fn put(&self, key: &str, body: Self::Upload, length: u64) -> Result<(), StoreError>;
+
+    /// See [`Blobs::presigned`].
+    fn presigned(&self, _: &str, _: u64) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
 
     /// See [`Blobs::delete`].
     async fn delete(&self, key: &str) -> Result<(), StoreError>;
@@ -210,8 +230,20 @@ impl<V: KeyValue, O: Objects> Blobs for KeyedStore<'_, V, O> {
         self.objects.get(key.as_str(), range).await
     }
 
+    async fn follow(
+        &self,
+        key: &BlobKey,
+        range: Range<u64>,
+    ) -> Result<Option<O::Body>, StoreError> {
+        self.objects.follow(key.as_str(), range).await
+    }
+
     async fn put(&self, key: &BlobKey, body: O::Upload, length: u64) -> Result<(), StoreError> {
         self.objects.put(key.as_str(), body, length).await
+    }
+
+    fn presigned(&self, key: &BlobKey, seconds: u64) -> Result<Option<String>, StoreError> {
+        self.objects.presigned(key.as_str(), seconds)
     }
 
     async fn delete(&self, key: &BlobKey) -> Result<(), StoreError> {
@@ -220,11 +252,20 @@ impl<V: KeyValue, O: Objects> Blobs for KeyedStore<'_, V, O> {
 }
 
 fn parse<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, StoreError> {
-    serde_json::from_slice(bytes).map_err(|error| damaged(key, error))
+    serde_json::from_slice(bytes).map_err(|error| damaged(key, place(&error)))
+}
+
+/// Where a record is wrong, and not what stands there: that may be a password.
+fn place(error: &serde_json::Error) -> String {
+    let (line, column) = (error.line(), error.column());
+    format!(
+        "{:?} error in line {line}, column {column}",
+        error.classify()
+    )
 }
 
 fn encode<T: serde::Serialize>(key: &str, record: &T) -> Result<Vec<u8>, StoreError> {
-    serde_json::to_vec(record).map_err(|error| damaged(key, error))
+    serde_json::to_vec(record).map_err(|error| damaged(key, place(&error)))
 }
 
 fn damaged(key: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {

@@ -42,6 +42,7 @@ use crate::store::keyed::Kept;
 use crate::store::keyed::KeyValue;
 use crate::store::keyed::KeyedStore;
 use crate::store::keyed::Objects;
+use crate::store::keyed::WritableValues;
 pub use crate::store::s3::address::Address;
 pub use crate::store::s3::address::AddressError;
 use crate::store::s3::call::Answer;
@@ -269,6 +270,13 @@ impl<W: Wire> KeyValue for &S3<W> {
     }
 }
 
+impl<W: Wire> WritableValues for &S3<W> {
+    async fn set(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
+        self.write(key, bytes, Condition::Always).await?;
+        Ok(())
+    }
+}
+
 impl<W: Wire> Objects for &S3<W> {
     type Body = W::Body;
     type Upload = W::Upload;
@@ -314,6 +322,10 @@ impl<W: Wire> Objects for &S3<W> {
         let object = self.object(key)?;
         let put = self.put_upload(&object, body, length).await;
         put.map_err(|problem| problem.at(key))
+    }
+
+    fn presigned(&self, key: &str, seconds: u64) -> Result<Option<String>, StoreError> {
+        S3::presigned(self, key, seconds).map(Some)
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
@@ -401,6 +413,10 @@ impl<W: Wire> Blobs for S3Store<W> {
 
     async fn put(&self, key: &BlobKey, body: W::Upload, length: u64) -> Result<(), StoreError> {
         self.keyed().put(key, body, length).await
+    }
+
+    fn presigned(&self, key: &BlobKey, seconds: u64) -> Result<Option<String>, StoreError> {
+        Blobs::presigned(&self.keyed(), key, seconds)
     }
 
     async fn delete(&self, key: &BlobKey) -> Result<(), StoreError> {

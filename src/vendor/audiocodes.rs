@@ -24,6 +24,7 @@ pub const AUDIOCODES: Vendor = Vendor {
         "AUDC-IPPhone-{model}_UC_{version}/",
     ],
     posts: false,
+    follows_redirects: false,
     text: Format::KeyValue,
     models: MODELS,
     rules: RULES,

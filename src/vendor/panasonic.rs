@@ -29,6 +29,7 @@ pub const PANASONIC: Vendor = Vendor {
         "Panasonic_{model}/{version}",
     ],
     posts: false,
+    follows_redirects: false,
     text: Format::QuotedLines,
     models: MODELS,
     rules: RULES,

@@ -41,6 +41,7 @@ pub const POLYCOM: Vendor = Vendor {
         "Poly{brand}-{model}-UA/{version}",
     ],
     posts: false,
+    follows_redirects: true,
     text: Format::Xml,
     models: MODELS,
     rules: RULES,

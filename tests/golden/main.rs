@@ -15,6 +15,8 @@ mod case;
 #[path = "../support/client.rs"]
 #[expect(dead_code, reason = "the client does more than this suite needs")]
 mod client;
+#[path = "../support/conformance.rs"]
+mod conformance;
 mod http;
 mod memory;
 mod names;
@@ -28,16 +30,14 @@ use memory::Memory;
 use replay::Platform;
 use replay::case_files;
 use replay::check;
+use replay::hold;
 use replay::updating;
 
 #[test]
 fn cases_in_memory() {
-    let mut count = 0;
-    for (fleet, path) in case_files() {
-        check(&path, &mut Memory::of_fixture(&fleet));
-        count += 1;
-    }
-    assert!(count >= 60, "only {count} cases were found");
+    let cases = case_files().into_iter();
+    let replayed = cases.map(|(fleet, path)| check(&path, &mut Memory::of_fixture(&fleet)));
+    hold("In memory", &replayed.collect::<Vec<_>>());
 }
 
 #[test]
@@ -45,9 +45,9 @@ fn cases_over_http() {
     if updating() {
         return;
     }
-    for (fleet, path) in case_files() {
-        check(&path, &mut Http::of_fixture(&fleet));
-    }
+    let cases = case_files().into_iter();
+    let replayed = cases.map(|(fleet, path)| check(&path, &mut Http::of_fixture(&fleet)));
+    hold("Native, directory", &replayed.collect::<Vec<_>>());
 }
 
 #[test]
@@ -56,10 +56,15 @@ fn cases_over_http_from_a_bucket() {
         return;
     }
     let service = Service::start();
+    let mut replayed = Vec::new();
     for (number, (fleet, path)) in case_files().into_iter().enumerate() {
         let prefix = format!("case-{number}");
-        check(&path, &mut Http::of_bucket(&service, &prefix, &fleet));
+        replayed.push(check(
+            &path,
+            &mut Http::of_bucket(&service, &prefix, &fleet),
+        ));
     }
+    hold("Native, S3", &replayed);
 }
 
 #[test]

@@ -7,14 +7,15 @@ use std::path::PathBuf;
 use crate::case::Answer;
 use crate::case::Case;
 use crate::case::Step;
+use crate::conformance;
 
 /// Whatever answers the requests of a case.
 pub(crate) trait Platform {
     fn answer(&mut self, step: &Step) -> Answer;
 }
 
-/// Replays one case; or, on demand, writes down what comes.
-pub(crate) fn check(path: &Path, platform: &mut impl Platform) {
+/// Replays one case; or, on demand, writes down what comes. Gives the number of its requests.
+pub(crate) fn check(path: &Path, platform: &mut impl Platform) -> usize {
     let mut case = Case::read(path);
     for step in &mut case.steps {
         let answer = platform.answer(step);
@@ -34,6 +35,21 @@ pub(crate) fn check(path: &Path, platform: &mut impl Platform) {
     if updating() {
         fs::write(path, case.to_bytes()).unwrap();
     }
+    case.steps.len()
+}
+
+/// The line of `docs/conformance.md` about the cases that were replayed, by the number of their requests.
+pub(crate) fn hold(platform: &str, replayed: &[usize]) {
+    assert!(
+        replayed.len() >= 60,
+        "only {} cases were found",
+        replayed.len()
+    );
+    let requests: usize = replayed.iter().sum();
+    conformance::hold(
+        platform,
+        &[replayed.len().to_string(), requests.to_string()],
+    );
 }
 
 pub(crate) fn updating() -> bool {

@@ -139,7 +139,13 @@ impl Service {
     pub(crate) fn filled(&self, prefix: &str, snapshot: &Snapshot) -> S3Store<HttpWire> {
         let store = store(self.place(prefix));
         let entries = entries::of(snapshot);
-        block_on(fill(&&store.bucket, &entries, Upload::of_file)).unwrap();
+        block_on(fill(
+            &&store.bucket,
+            &&store.bucket,
+            &entries,
+            Upload::of_file,
+        ))
+        .unwrap();
         store
     }
 

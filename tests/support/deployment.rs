@@ -13,6 +13,7 @@ use handset::release::ReleaseRecord;
 use handset::release::TemplateRecord;
 use handset::site::Access;
 use handset::site::Deployment;
+use handset::site::Images;
 use handset::site::Layer;
 use handset::site::SiteRecord;
 use handset::site::UploadLimits;
@@ -61,6 +62,7 @@ pub(crate) fn snapshot(fleet: &Path, image: u64) -> Snapshot {
             largest: LARGEST_UPLOAD,
             ..UploadLimits::default()
         },
+        images: Images::default(),
     };
     let device = |(mac, model): (&str, &str)| -> (MacAddress, Box<[u8]>) {
         let settings = format!(r#"{{"model": "{model}"}}"#);

@@ -10,6 +10,7 @@ use handset::device::Segment;
 use handset::device::Upload;
 use handset::mac::MacAddress;
 use handset::release::ReleaseId;
+use handset::site::Images;
 use handset::site::Layer;
 use handset::site::SiteRecord;
 use handset::site::UploadLimits;
@@ -59,6 +60,7 @@ pub(crate) fn site() -> SiteRecord {
         release: release(),
         layer: Layer::default(),
         uploads: UploadLimits::default(),
+        images: Images::default(),
     }
 }
 

@@ -17,6 +17,13 @@ const failing = {
     delete faults[call];
     return Promise.reject(new Error("put: Reduce your concurrent request rate for the same object. (10058)"));
   },
+  // The next write of a device's record takes place, and the word of it is lost.
+  late: async (call, proceed, key) => {
+    const written = await proceed();
+    if (!key.startsWith("device/")) return written;
+    delete faults[call];
+    throw new Error("put: internal error; please try again (10001)");
+  },
   // The module asks for more memory than there is, and aborts.
   abort: () => Promise.resolve({ arrayBuffer: () => Promise.resolve(new ArrayBuffer(2 ** 31)), etag: "" }),
 };

@@ -4,6 +4,7 @@
 mod dev;
 mod node;
 mod parts;
+mod spin;
 mod wasm_targets;
 mod worker;
 
@@ -12,8 +13,10 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask test [PART]      every test there is, or one part of them
        cargo xtask build worker     the Worker's bundle, into build/worker
+       cargo xtask build spin       the Spin component, into build/spin
        cargo xtask dev [DIR]        a local Worker over a fleet directory, fixtures/lync if none is given
        cargo xtask bench [NAME]     the benchmarks, or one of them
+       cargo xtask bench spin       the Spin component in the test host beside the native server
        cargo xtask bench worker [--quick | --control]
                                     the Worker beside one written in JavaScript
        cargo xtask soak [SECONDS]   long fuzzing: each target for 300 seconds, or as given
@@ -26,9 +29,11 @@ fn main() -> ExitCode {
         ["test"] => parts::test(None),
         ["test", part] => parts::test(Some(part)),
         ["build", "worker"] => success(worker::build()),
+        ["build", "spin"] => success(spin::build()),
         ["dev"] => success(dev::dev(None)),
         ["dev", directory] => success(dev::dev(Some(directory))),
         ["bench"] => success(parts::bench(None)),
+        ["bench", "spin"] => success(spin::bench()),
         ["bench", "worker", options @ ..] => success(parts::bench_worker(options)),
         ["bench", name] => success(parts::bench(Some(name))),
         ["soak"] => success(parts::soak("300")),

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::node;
+use crate::spin;
 use crate::wasm_targets;
 use crate::wasm_targets::TARGETS;
 use crate::worker;
@@ -19,6 +20,7 @@ const PARTS: &[Part] = &[
     ("native", native),
     ("wasm", wasm),
     ("worker", worker_suite),
+    ("spin", spin::test),
     ("doc", doc),
     ("bench", bench_short),
     ("fuzz", fuzz_short),
@@ -49,12 +51,14 @@ pub(crate) fn test(wanted: Option<&str>) -> Result<ExitCode, String> {
         let known: Vec<&str> = PARTS.iter().map(|(name, _)| *name).collect();
         return Err(format!("no such part; known: {}", known.join(", ")));
     }
-    let mut failed = 0;
+    let mut failed = Vec::new();
     for (name, run) in &parts {
         println!("== {name}");
         let start = Instant::now();
         let result = run();
-        failed += usize::from(result.is_err());
+        if result.is_err() {
+            failed.push(*name);
+        }
         let verdict = result.map_or_else(
             |problem| format!("FAILED: {problem}"),
             |()| "passed".to_owned(),
@@ -64,11 +68,16 @@ pub(crate) fn test(wanted: Option<&str>) -> Result<ExitCode, String> {
             start.elapsed().as_secs_f64()
         );
     }
-    println!("{} passed, {failed} failed", parts.len() - failed);
-    Ok(if failed > 0 {
-        ExitCode::FAILURE
-    } else {
+    // Their names once more: whoever sees only the end of a long run sees where to look.
+    if !failed.is_empty() {
+        println!("failed: {}", failed.join(", "));
+    }
+    let passed = parts.len() - failed.len();
+    println!("{passed} passed, {} failed", failed.len());
+    Ok(if failed.is_empty() {
         ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     })
 }
 

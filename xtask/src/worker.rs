@@ -131,7 +131,7 @@ fn compressed(bytes: &[u8]) -> std::io::Result<usize> {
 }
 
 /// Where cargo puts what it builds.
-fn target_directory() -> Result<PathBuf, String> {
+pub(crate) fn target_directory() -> Result<PathBuf, String> {
     let metadata = Command::new("cargo")
         .args(["metadata", "--format-version=1", "--no-deps", "--offline"])
         .current_dir(root())

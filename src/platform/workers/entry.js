@@ -33,7 +33,10 @@ export default {
       aborted = false;
     }
     try {
-      return await answer(head(request), request.body, env, context);
+      const answered = answer(head(request), request.body, env, context);
+      // An upload whose bytes are all here is entered even if the phone goes before it hears so.
+      if (request.body) context.waitUntil(answered.catch(() => {}));
+      return await answered;
     } catch (error) {
       aborted = true;
       throw error;

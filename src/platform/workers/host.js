@@ -78,14 +78,19 @@ export const respond = (status, lines, body) => {
   return new Response(body, { headers, status });
 };
 
-// The parts of an upload that was appended to follow each other in one stream. One that fails cuts the
-// body short, and the phone sees that.
-export const join = (streams, length, context) => {
+// The parts of an upload that was appended to follow each other in one stream: the first is open, each of the
+// others is opened when its turn comes, for the runtime lets few be open at once. One that fails or is not there
+// cuts the body short, and the phone sees that.
+export const join = (env, first, later, length, context) => {
   const { readable, writable } = new FixedLengthStream(length);
   const pipe = async () => {
-    for (const stream of streams) await stream.pipeTo(writable, { preventClose: true });
+    await first.pipeTo(writable, { preventClose: true });
+    for (const [key, offset, length] of later) {
+      const part = await openObject(env, key, offset, length);
+      await part.stream.pipeTo(writable, { preventClose: true });
+    }
     await writable.close();
   };
-  context.waitUntil(pipe().catch(() => {}));
+  context.waitUntil(pipe().catch((error) => writable.abort(error)).catch(() => {}));
   return readable;
 };

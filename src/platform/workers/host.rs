@@ -70,7 +70,13 @@ extern "C" {
     #[wasm_bindgen(js_name = randomNumber)]
     pub(super) fn random_number() -> String;
     pub(super) fn respond(status: u16, lines: &str, body: &JsValue) -> Response;
-    pub(super) fn join(streams: Array, length: f64, context: &Context) -> Stream;
+    pub(super) fn join(
+        env: &Env,
+        first: &Stream,
+        later: Array,
+        length: f64,
+        context: &Context,
+    ) -> Stream;
 }
 
 #[wasm_bindgen]

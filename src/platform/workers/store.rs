@@ -32,10 +32,18 @@ pub(super) struct Values(pub(super) Env);
 /// An R2 bucket.
 pub(super) struct Bucket(pub(super) Env);
 
-/// A part of a stored file: the runtime's own stream, and how many bytes it gives.
+/// A part of a stored file, and how many bytes it gives.
 pub(super) struct Stored {
-    pub(super) stream: Stream,
+    pub(super) part: Opened,
     pub(super) length: u64,
+}
+
+/// Where the bytes of a part come from.
+pub(super) enum Opened {
+    /// The runtime's own stream.
+    Now(Stream),
+    /// An object that is opened when its turn comes, from an offset.
+    Later(String, u64),
 }
 
 impl KeyValue for Values {
@@ -81,7 +89,8 @@ impl Objects for Bucket {
                 .as_ref()
                 .is_some_and(|said| said.to_string().contains(TOO_SOON));
             match pauses.next().filter(|_| soon) {
-                Some(pause) => host::pause(pause).await,
+                // Up to half as long again: others who write the record came too soon as well.
+                Some(pause) => host::pause(pause * (1.0 + js_sys::Math::random() / 2.0)).await,
                 None => return Err(error),
             }
         }
@@ -96,8 +105,8 @@ impl Objects for Bucket {
     }
 
     async fn get(&self, key: &str, range: Range<u64>) -> Result<Option<Stored>, StoreError> {
-        let length = range.end - range.start;
-        let part = host::open_object(&self.0, key, number(range.start), number(length)).await;
+        let (offset, length) = (number(range.start), number(range.end - range.start));
+        let part = host::open_object(&self.0, key, offset, length).await;
         let Some(part) = found(part.map_err(|error| down(key, &error))?) else {
             return Ok(None);
         };
@@ -106,8 +115,15 @@ impl Objects for Bucket {
             let kind = StoreErrorKind::Damaged;
             return Err(StoreError::new(kind, key, "shorter than its record says"));
         }
-        let stream = part.stream();
-        Ok(Some(Stored { stream, length }))
+        let part = Opened::Now(part.stream());
+        let length = range.end - range.start;
+        Ok(Some(Stored { part, length }))
+    }
+
+    async fn follow(&self, key: &str, range: Range<u64>) -> Result<Option<Stored>, StoreError> {
+        let part = Opened::Later(key.to_owned(), range.start);
+        let length = range.end - range.start;
+        Ok(Some(Stored { part, length }))
     }
 
     async fn put(&self, key: &str, body: Option<Stream>, length: u64) -> Result<(), StoreError> {

@@ -71,6 +71,10 @@ impl Kept {
 
     pub(super) fn keep_release(&self, release: &Arc<Release>) {
         let releases = &mut self.lock().releases;
+        // Requests that come at once to a new process all read it.
+        if releases.iter().any(|kept| kept.id == release.id) {
+            return;
+        }
         if releases.len() >= RELEASES {
             releases.remove(0);
         }
@@ -116,6 +120,7 @@ mod tests {
             let release = Release::parse(id(number), ReleaseRecord::default()).unwrap();
             kept.keep_release(&Arc::new(release));
         };
+        keep(0);
         (0..RELEASES).for_each(keep);
         assert!(kept.release(&id(0)).is_some());
         keep(RELEASES);

@@ -11,6 +11,14 @@ pub struct Credentials(rusty_s3::Credentials);
 pub struct MissingVariable(pub &'static str);
 
 impl Credentials {
+    /// From values, none of which is empty.
+    pub fn new(key: &str, secret: &str, token: Option<&str>) -> Self {
+        Self(match token {
+            Some(token) => rusty_s3::Credentials::new_with_token(key, secret, token),
+            None => rusty_s3::Credentials::new(key, secret),
+        })
+    }
+
     /// From variables named as all tools for S3 name them. A variable that is empty is not set.
     pub fn from_variables(
         variable: impl Fn(&str) -> Option<String>,
@@ -18,10 +26,7 @@ impl Credentials {
         let set = |name| variable(name).filter(|value| !value.trim().is_empty());
         let key = set(KEY).ok_or(MissingVariable(KEY))?;
         let secret = set(SECRET).ok_or(MissingVariable(SECRET))?;
-        Ok(Self(match set(TOKEN) {
-            Some(token) => rusty_s3::Credentials::new_with_token(key, secret, token),
-            None => rusty_s3::Credentials::new(key, secret),
-        }))
+        Ok(Self::new(&key, &secret, set(TOKEN).as_deref()))
     }
 
     pub(super) fn signing(&self) -> &rusty_s3::Credentials {

@@ -82,13 +82,21 @@ impl Error for Problem {}
 /// What to look at when the service refuses the key, and nothing when it did not.
 fn remedy(status: StatusCode, code: &str, permission: &str) -> Option<String> {
     let remedy = match code {
-        "InvalidAccessKeyId" => "the service does not know the key in AWS_ACCESS_KEY_ID",
-        "SignatureDoesNotMatch" => "the secret in AWS_SECRET_ACCESS_KEY is not that of the key",
-        "ExpiredToken" | "TokenRefreshRequired" => "the session in AWS_SESSION_TOKEN is over",
-        "InvalidToken" => "AWS_SESSION_TOKEN does not go with the key; without a session, unset it",
+        "InvalidAccessKeyId" => {
+            "the service does not know the key in AWS_ACCESS_KEY_ID (on Spin: s3_access_key)"
+        }
+        "SignatureDoesNotMatch" => {
+            "the secret in AWS_SECRET_ACCESS_KEY (on Spin: s3_secret_key) is not that of the key"
+        }
+        "ExpiredToken" | "TokenRefreshRequired" => {
+            "the session in AWS_SESSION_TOKEN (on Spin: s3_session_token) is over"
+        }
+        "InvalidToken" => {
+            "AWS_SESSION_TOKEN (on Spin: s3_session_token) does not go with the key; without a session, unset it"
+        }
         "RequestTimeTooSkewed" | "RequestExpired" => "this machine's clock is wrong",
         "AuthorizationHeaderMalformed" | "AuthorizationQueryParametersError" => {
-            "the region is another one; set region= in the store's address"
+            "the region is another one; set region= in the store's address (on Spin: s3_region)"
         }
         "PermanentRedirect" | "TemporaryRedirect" => {
             "the bucket is in another region; set region= and endpoint= in the store's address"

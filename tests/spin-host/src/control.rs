@@ -22,6 +22,8 @@ enum Command {
     Counts(bool),
     /// From now on the key-value store fails, or works again.
     FailKeyValue(bool),
+    /// From now on calls of the key-value store end their instance, or no longer.
+    TrapKeyValue(bool),
     /// Sets or deletes a key, as in the store's file.
     KeyValue(Change),
 }
@@ -54,6 +56,10 @@ fn carry_out(shared: &Shared, command: Command) -> Value {
         Command::Counts(false) => json!({}),
         Command::FailKeyValue(fail) => {
             shared.fail_key_value.store(fail, Ordering::Relaxed);
+            json!({ "done": true })
+        }
+        Command::TrapKeyValue(trap) => {
+            shared.trap_key_value.store(trap, Ordering::Relaxed);
             json!({ "done": true })
         }
         Command::KeyValue(change) => match shared.values.make(change) {

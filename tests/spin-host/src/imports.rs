@@ -54,7 +54,7 @@ impl<T: Send> key_value::HostStoreWithStore<T> for Imports {
         accessor: &Accessor<T, Self>,
         label: String,
     ) -> wasmtime::Result<Result<Resource<OpenStore>, Error>> {
-        if let Err(error) = called(accessor, "open") {
+        if let Err(error) = called(accessor, "open")? {
             return Ok(Err(error));
         }
         if label != "default" {
@@ -68,7 +68,7 @@ impl<T: Send> key_value::HostStoreWithStore<T> for Imports {
         _: Resource<OpenStore>,
         key: String,
     ) -> wasmtime::Result<Result<Option<Vec<u8>>, Error>> {
-        let value = called(accessor, "get").map(|shared| shared.values.get(&key));
+        let value = called(accessor, "get")?.map(|shared| shared.values.get(&key));
         Ok(value.and_then(|value| match value {
             Some(value) if value.len() > LARGEST_VALUE => Err(other("the value is too large")),
             value => Ok(value),
@@ -81,7 +81,7 @@ impl<T: Send> key_value::HostStoreWithStore<T> for Imports {
         key: String,
         value: Vec<u8>,
     ) -> wasmtime::Result<Result<(), Error>> {
-        let shared = called(accessor, "set");
+        let shared = called(accessor, "set")?;
         Ok(shared.and_then(|shared| shared.values.make(Change::set(key, value)).map_err(other)))
     }
 
@@ -90,7 +90,7 @@ impl<T: Send> key_value::HostStoreWithStore<T> for Imports {
         _: Resource<OpenStore>,
         key: String,
     ) -> wasmtime::Result<Result<(), Error>> {
-        let shared = called(accessor, "delete");
+        let shared = called(accessor, "delete")?;
         Ok(shared.and_then(|shared| shared.values.make(Change::delete(key)).map_err(other)))
     }
 
@@ -99,14 +99,14 @@ impl<T: Send> key_value::HostStoreWithStore<T> for Imports {
         _: Resource<OpenStore>,
         key: String,
     ) -> wasmtime::Result<Result<bool, Error>> {
-        Ok(called(accessor, "exists").map(|shared| shared.values.exists(&key)))
+        Ok(called(accessor, "exists")?.map(|shared| shared.values.exists(&key)))
     }
 
     async fn get_keys(
         accessor: &Accessor<T, Self>,
         _: Resource<OpenStore>,
     ) -> wasmtime::Result<(StreamReader<String>, FutureReader<Result<(), Error>>)> {
-        let (keys, result) = match called(accessor, "get_keys") {
+        let (keys, result) = match called(accessor, "get_keys")? {
             Ok(shared) => (shared.values.keys(), Ok(())),
             Err(error) => (Vec::new(), Err(error)),
         };
@@ -140,19 +140,22 @@ impl<T: Send> variables::HostWithStore<T> for Imports {
     }
 }
 
-/// Counts a call of the key-value store; an error if it is to fail.
+/// Counts a call of the key-value store; an error if it is to fail, or the end of the instance.
 fn called<T: Send>(
     accessor: &Accessor<T, Imports>,
     function: &'static str,
-) -> Result<Arc<Shared>, Error> {
+) -> wasmtime::Result<Result<Arc<Shared>, Error>> {
     let shared = accessor.with(|mut access| access.get().shared.clone());
     shared
         .counters
         .count(|counts| *counts.key_value.entry(function).or_default() += 1);
-    if shared.fail_key_value.load(Ordering::Relaxed) {
-        return Err(other("the test asked for a failure"));
+    if shared.trap_key_value.load(Ordering::Relaxed) {
+        wasmtime::bail!("the test asked for a trap");
     }
-    Ok(shared)
+    if shared.fail_key_value.load(Ordering::Relaxed) {
+        return Ok(Err(other("the test asked for a failure")));
+    }
+    Ok(Ok(shared))
 }
 
 fn other(reason: impl ToString) -> Error {

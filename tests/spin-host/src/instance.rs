@@ -48,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     /// Every call of the key-value store fails.
     pub(crate) fail_key_value: AtomicBool,
+    /// Every call of the key-value store ends its instance, as a panic would.
+    pub(crate) trap_key_value: AtomicBool,
 }
 
 impl Shared {
@@ -66,6 +68,7 @@ impl Shared {
             allowed,
             counters: Counters::default(),
             fail_key_value: AtomicBool::new(false),
+            trap_key_value: AtomicBool::new(false),
         }))
     }
 }
