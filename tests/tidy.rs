@@ -620,8 +620,8 @@ const WORD_RULES: &[WordRule] = &[
     WordRule {
         name: "socket",
         words: &[
-            "std::net", "tokio", "tokio_rustls", "hyper", "hyper_util", "socket2", "ureq", "worker::",
-            "spin_sdk",
+            "std::net", "tokio", "tokio_rustls", "hyper", "hyper_util", "nix", "rustix", "socket2", "ureq",
+            "worker::", "spin_sdk",
         ],
         case: Case::Kept,
         among: Among::Source,

@@ -12,7 +12,7 @@ mod listener;
 pub mod log;
 mod replays;
 pub mod s3;
-mod tls;
+pub(crate) mod tls;
 pub mod watch;
 mod wire;
 

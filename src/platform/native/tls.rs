@@ -88,7 +88,7 @@ pub(super) fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Tl
 }
 
 /// Whom a client trusts, and nobody else.
-pub(super) fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
+pub(crate) fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
     let chain = read_chain(path).map_err(|error| TlsError::Authorities(path.to_owned(), error))?;
     let mut roots = RootCertStore::empty();
     if roots.add_parsable_certificates(chain).0 == 0 {
