@@ -6,6 +6,8 @@
 //! is wrong with it.
 
 mod audiocodes;
+pub mod habits;
+pub mod lines;
 mod panasonic;
 mod polycom;
 

@@ -15,7 +15,7 @@ pub mod log;
 pub mod proxy;
 mod replays;
 pub mod s3;
-mod tls;
+pub(crate) mod tls;
 pub mod watch;
 mod wire;
 

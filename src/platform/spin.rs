@@ -8,7 +8,6 @@ mod settings;
 mod values;
 mod wire;
 
-use std::sync::Arc;
 use std::sync::LazyLock;
 
 use http::HeaderMap;

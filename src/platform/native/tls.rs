@@ -136,7 +136,7 @@ fn client_authorities(options: &ServeOptions) -> Result<Option<Authorities>, Tls
 }
 
 /// Whom a client trusts, and nobody else.
-pub(super) fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
+pub(crate) fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
     roots(path).map_err(|error| TlsError::Authorities(path.to_owned(), error))
 }
 
