@@ -336,10 +336,8 @@ fn serve_deployment(arguments: &[String]) {
     }
     let store = DirectoryStore::open(state.path(), snapshot).unwrap();
     let options = ServeOptions {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        site: None,
-        secrets: None,
         tls,
+        ..ServeOptions::default()
     };
     serve(Arc::new(store), &options, Log::to(io::stderr())).unwrap();
 }

@@ -71,12 +71,7 @@ fn compare(rounds: usize) {
     write_fleet(fleet.path());
     let deployment = Deployment::start(fleet.path(), None);
     let store = bucket::store(deployment.service.place(""));
-    let options = ServeOptions {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        site: None,
-        secrets: None,
-        tls: None,
-    };
+    let options = ServeOptions::default();
     let native = Server::start(Arc::new(store), &options, Log::to(std::io::sink())).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -6,6 +6,7 @@
 mod audiocodes;
 mod client;
 mod flash;
+mod login;
 mod model;
 mod panasonic;
 mod polycom;
@@ -21,6 +22,7 @@ use clap::Args;
 
 use crate::boot::client::Client;
 use crate::boot::flash::Flash;
+pub use crate::boot::login::Scheme;
 use crate::boot::model::Maker;
 use crate::boot::model::Phone;
 use crate::boot::report::Report;
@@ -50,9 +52,15 @@ pub struct Arguments {
     /// Password for the server [default: the maker's]
     #[arg(long)]
     pub password: Option<String>,
-    /// PEM file with a client certificate and its private key
+    /// The only kind of question for a password that the phone can answer [default: the first one asked]
+    #[arg(long)]
+    pub auth: Option<Scheme>,
+    /// PEM file with a client certificate, and its private key unless --key names that
     #[arg(long)]
     pub cert: Option<PathBuf>,
+    /// PEM file with the certificate's private key
+    #[arg(long, requires = "cert")]
+    pub key: Option<PathBuf>,
     /// PEM file with a certificate authority to trust instead of the public ones
     #[arg(long)]
     pub ca: Option<PathBuf>,

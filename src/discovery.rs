@@ -5,6 +5,8 @@
 //! Deliberately not here: DHCP packets, sockets, and what a server answers to those URLs.
 
 pub mod audiocodes;
+pub mod explain;
+pub mod offer;
 pub mod panasonic;
 pub mod polycom;
 pub mod url;

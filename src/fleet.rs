@@ -4,20 +4,31 @@
 //! this deliberately does not do: only `generations` writes a file that a
 //! person wrote.
 
+pub mod article;
 mod builtin;
 pub mod check;
 mod devices;
+pub mod dhcp;
 pub mod diagnostic;
+pub mod diff;
 mod document;
 mod entrance;
 pub mod entries;
+pub mod export;
 mod files;
 pub mod fill;
+pub mod finding;
+pub mod firmware;
 pub mod generations;
+pub mod import;
 pub mod keys;
+pub mod outputs;
+mod parameters;
 pub mod password;
 mod places;
 pub mod preview;
+pub mod report;
+mod silence;
 pub mod starter;
 pub mod time_zone;
 mod values;
@@ -27,6 +38,7 @@ use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::fleet::diagnostic::Diagnostic;
@@ -34,6 +46,7 @@ use crate::fleet::diagnostic::Diagnostics;
 use crate::fleet::diagnostic::Place;
 use crate::fleet::files::Files;
 use crate::fleet::places::Site;
+use crate::fleet::silence::Silences;
 use crate::mac::MacAddress;
 use crate::map::Map;
 use crate::release::Release;
@@ -55,12 +68,33 @@ pub struct Fleet {
     pub devices: BTreeMap<MacAddress, (String, Place)>,
     /// What its author probably did not mean.
     pub warnings: Vec<Diagnostic>,
+    /// Where it was read from.
+    pub directory: PathBuf,
+    silences: Silences,
 }
 
 /// Compiles a fleet directory; or says everything that is wrong with it, at once.
 ///
 /// `hashes` remembers the SHA-256 of files over several calls.
 pub fn compile(directory: &Path, hashes: &mut Hashes) -> Result<Fleet, Vec<Diagnostic>> {
+    read(directory, hashes, |compiled, devices, diagnostics| {
+        compiled.check_pins(devices, diagnostics);
+    })
+}
+
+/// Compiles a fleet directory whose pinned images may be missing still: for those who bring them.
+pub(crate) fn compile_without_images(
+    directory: &Path,
+    hashes: &mut Hashes,
+) -> Result<Fleet, Vec<Diagnostic>> {
+    read(directory, hashes, |_, _, _| {})
+}
+
+fn read(
+    directory: &Path,
+    hashes: &mut Hashes,
+    check: impl FnOnce(&Compiled, &devices::Devices, &mut Diagnostics),
+) -> Result<Fleet, Vec<Diagnostic>> {
     let mut diagnostics = Diagnostics::default();
     let mut files = Files::new(directory, hashes);
     let deployment = places::deployment(&files, &mut diagnostics);
@@ -91,7 +125,7 @@ pub fn compile(directory: &Path, hashes: &mut Hashes) -> Result<Fleet, Vec<Diagn
         compiled.add_site(site, record, &deployment, &mut diagnostics);
     }
     let devices = devices::read(&files, &compiled, &mut diagnostics);
-    compiled.check_pins(&devices, &mut diagnostics);
+    check(&compiled, &devices, &mut diagnostics);
     let places = devices
         .iter()
         .map(|(mac, device)| (*mac, (device.site.clone(), device.place.clone())))
@@ -110,6 +144,8 @@ pub fn compile(directory: &Path, hashes: &mut Hashes) -> Result<Fleet, Vec<Diagn
         snapshot,
         devices: places,
         warnings: diagnostics.into_sorted(),
+        directory: directory.to_owned(),
+        silences: deployment.silences,
     })
 }
 
@@ -155,7 +191,8 @@ impl Compiled {
                 .insert(host.clone(), site.name.clone())
             {
                 let remedy = "a host name can have one site at its root";
-                diagnostics.error(
+                diagnostics.report(
+                    "host-of-two-sites",
                     &place,
                     format!("host {host:?} belongs to site {other:?} already"),
                     remedy,
@@ -235,7 +272,8 @@ fn check_pin(
             site.name,
             layer.word()
         );
-        diagnostics.error(
+        diagnostics.report(
+            "image-missing",
             place,
             problem,
             format!("put the image at {path}, or pin another version"),
@@ -272,12 +310,9 @@ fn release_of(
 fn report_release(file: Option<&str>, error: &ReleaseError, diagnostics: &mut Diagnostics) {
     if let ReleaseError::Template(error) = error {
         let file = file.unwrap_or(&error.template).to_owned();
-        let place = Place {
-            file,
-            line: error.line.unwrap_or_default(),
-        };
+        let place = Place::line(file, error.line.unwrap_or_default());
         let remedy = "templates are written in Jinja; see docs/templates.md";
-        diagnostics.error(&place, error.problem.clone(), remedy);
+        diagnostics.report("template-syntax", &place, error.problem.clone(), remedy);
     }
 }
 

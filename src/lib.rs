@@ -20,6 +20,8 @@ pub mod pattern;
 pub mod platform;
 pub mod precondition;
 pub mod range;
+#[cfg(not(target_family = "wasm"))]
+pub mod relay;
 pub mod release;
 pub mod render;
 pub mod respond;
@@ -28,6 +30,8 @@ pub mod secret;
 pub mod settings;
 pub mod site;
 pub mod store;
+#[cfg(not(target_family = "wasm"))]
+pub mod tftp;
 pub mod token;
 pub mod user_agent;
 pub mod variables;

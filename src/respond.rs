@@ -41,6 +41,7 @@ use crate::release::Release;
 use crate::release::sha256_hex;
 use crate::respond::door::Denied;
 use crate::respond::door::Door;
+use crate::route::Address;
 use crate::route::Asked;
 use crate::route::Candidates;
 use crate::route::Class;
@@ -245,6 +246,19 @@ async fn answer<S: Records + Blobs>(
     let address = door.locate(&path)?;
     explanation.site = Some(address.site.clone());
     let standing = door.admit(&address).await?;
+    inside(&door, verb, &address, &standing, upload, explanation).await
+}
+
+/// Answers a request that has come in at its site.
+async fn inside<S: Records + Blobs>(
+    door: &Door<'_, S>,
+    verb: Verb,
+    address: &Address,
+    standing: &Standing,
+    upload: S::Upload,
+    explanation: &mut Explanation,
+) -> Result<Response<S::Body>, Failure> {
+    let (store, request) = (door.store, door.request);
     let site = door.site(&address.site).await?;
     let release = store.release(&site.release).await?;
     let candidates = Candidates::of(&release, &address.path);
@@ -253,12 +267,13 @@ async fn answer<S: Records + Blobs>(
         Some(mac) => store.device(&site.name, mac).await?,
         None => None,
     };
+    let record = device.as_ref().map(|(record, _)| record);
     let asked = Asked {
         verb,
         agent: agent(request.headers).and_then(UserAgent::parse),
         site: &site,
         release: &release,
-        device: device.as_ref().map(|(record, _)| record),
+        device: record,
     };
     let (route, explained) = asked.route(&candidates);
     *explanation = explained;
@@ -267,23 +282,16 @@ async fn answer<S: Records + Blobs>(
         request,
         site: &site,
         release: &release,
-        device: device.as_ref().map(|(record, _)| record),
-        standing: &standing,
-        access: deployment.sites.get(&site.name),
+        device: record,
+        standing,
+        access: door.deployment.sites.get(&site.name),
     };
-    if let Err(reason) = context.permit(explanation, device.clone()).await? {
-        return Err(context.refusal(&door, &address.path, explanation, reason));
+    if let Err(reason) = context.permit(explanation, device.as_ref()).await? {
+        return Err(context.refusal(door, &address.path, explanation, reason));
     }
-    let mut response = match route {
-        // A phone that begins with a name that there is nothing for has begun all the same.
-        Route::Refuse => text(StatusCode::NOT_FOUND, NOT_FOUND, Explanation::default()),
-        Route::Render(template, model) => context.render(&template, model, explanation)?,
-        Route::Serve(serve) => context.serve(&address.path, serve, explanation).await?,
-        Route::Accept(name, pattern) => context.accept(&name, pattern, upload, explanation).await?,
-    };
-    response.contact = context.contact(&address.path, explanation, None);
-    response.explanation = std::mem::take(explanation);
-    Ok(response)
+    context
+        .carry_out(route, &address.path, upload, explanation)
+        .await
 }
 
 fn verb(method: &Method) -> Result<Verb, Failure> {
@@ -310,6 +318,27 @@ struct Context<'a, S> {
 }
 
 impl<S: Records + Blobs> Context<'_, S> {
+    async fn carry_out(
+        &self,
+        route: Route<'_>,
+        path: &RequestPath,
+        upload: S::Upload,
+        explanation: &mut Explanation,
+    ) -> Result<Response<S::Body>, Failure> {
+        let mut response = match route {
+            // A phone that begins with a name that there is nothing for has begun all the same.
+            Route::Refuse => text(StatusCode::NOT_FOUND, NOT_FOUND, Explanation::default()),
+            Route::Render(template, model) => self.render(&template, model, explanation)?,
+            Route::Serve(serve) => self.serve(path, serve, explanation).await?,
+            Route::Accept(name, pattern) => {
+                self.accept(&name, pattern, upload, explanation).await?
+            }
+        };
+        response.contact = self.contact(path, explanation, None);
+        response.explanation = std::mem::take(explanation);
+        Ok(response)
+    }
+
     fn mac(&self, explanation: &Explanation) -> Option<MacAddress> {
         explanation.mac.filter(|_| self.device.is_some())
     }
@@ -319,43 +348,35 @@ impl<S: Records + Blobs> Context<'_, S> {
     async fn permit(
         &self,
         explanation: &Explanation,
-        mut device: Option<(DeviceRecord, Revision)>,
+        device: Option<&(DeviceRecord, Revision)>,
     ) -> Result<Result<(), &'static str>, Failure> {
-        let agent = agent(self.request.headers);
-        let relay = RelayWord::parse(self.request.headers).filter(|_| self.standing.relayed);
-        let visit = Visit {
-            now: self.request.now,
-            network: relay
-                .and_then(|relay| relay.client)
-                .or(self.request.client.network),
-            family: agent.map(user_agent::family),
-        };
         let class = explanation.class.unwrap_or(Class::Shared);
+        let (visit, mac) = (self.visit(), explanation.mac);
+        let mut again = None;
         let mut failed = false;
         for _ in 0..TRIES {
-            let state = device.as_ref().map(|(record, _)| &record.state);
-            let permission = access::permit(self.standing, class, explanation.mac, state, &visit);
-            let (enrolment, mac, (mut record, revision)) =
-                match (permission, explanation.mac, device) {
-                    (Permission::After(enrolment), Some(mac), Some(device)) => {
-                        (enrolment, mac, device)
-                    }
-                    (Permission::Refused(reason), ..) => return Ok(Err(reason)),
-                    (Permission::Missing(reason), ..) => {
-                        return Err(Failure::NotFound(reason.to_owned()));
-                    }
-                    _ => return Ok(Ok(())),
-                };
+            let current = again.as_ref().map_or(device, Option::as_ref);
+            let state = current.map(|(record, _)| &record.state);
+            let permission = access::permit(self.standing, class, mac, state, &visit);
+            let (enrolment, mac, (record, revision)) = match (permission, mac, current) {
+                (Permission::After(enrolment), Some(mac), Some(device)) => (enrolment, mac, device),
+                (Permission::Refused(reason), ..) => return Ok(Err(reason)),
+                (Permission::Missing(reason), ..) => {
+                    return Err(Failure::NotFound(reason.to_owned()));
+                }
+                _ => return Ok(Ok(())),
+            };
+            let mut record = record.clone();
             record.state.enrolment = enrolment;
             let site = &self.site.name;
-            let updated = self.store.update_device(site, mac, &revision, &record);
+            let updated = self.store.update_device(site, mac, revision, &record);
             match updated.await {
                 Ok(true) => return Ok(Ok(())),
                 Err(error) if failed => return Err(error.into()),
                 // It may be written all the same.
                 result => failed = result.is_err(),
             }
-            device = self.store.device(site, mac).await?;
+            again = Some(self.store.device(site, mac).await?);
         }
         Err(self.keeps_changing())
     }
@@ -373,6 +394,16 @@ impl<S: Records + Blobs> Context<'_, S> {
             ..Fault::of(reason)
         };
         door.deny(&self.site.name, contact, fault)
+    }
+
+    fn visit(&self) -> Visit<'_> {
+        let relay = RelayWord::parse(self.request.headers).filter(|_| self.standing.relayed);
+        let behind = relay.and_then(|relay| relay.client);
+        Visit {
+            now: self.request.now,
+            network: behind.or(self.request.client.network),
+            family: agent(self.request.headers).map(user_agent::family),
+        }
     }
 
     /// The absolute address that stands before the names of files: of the relay that the phone reaches us

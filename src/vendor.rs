@@ -6,6 +6,8 @@
 //! is wrong with it.
 
 mod audiocodes;
+pub mod habits;
+pub mod lines;
 mod panasonic;
 mod polycom;
 
@@ -35,6 +37,8 @@ pub struct Vendor {
     pub posts: bool,
     /// The user and the password that its phones have from the factory and that everybody knows.
     pub factory_password: Option<(&'static str, &'static str)>,
+    /// Where its phones' certificates say which phone it is: `CN` or `SAN` (a DNS name), and the text there.
+    pub certificate: &'static [(&'static str, &'static str)],
     /// The families of its models that its template for a device hands an address of the device's own, to keep
     /// instead of DHCP's: those whose maker says how.
     pub hand_over: HandOver,

@@ -1,9 +1,12 @@
 //! Simulated phones: as captured against canned answers, and whole boots against the native server.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/authority.rs"]
+mod authority;
 #[path = "support/boots.rs"]
 mod boots;
 
+use std::fs;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Read;
@@ -14,6 +17,7 @@ use std::sync::Arc;
 use std::thread;
 
 use handset::boot::Arguments;
+use handset::boot::Scheme;
 use handset::enrolment::Enrolment;
 use handset::enrolment::Window;
 use handset::fleet;
@@ -25,6 +29,8 @@ use handset::store::Records;
 use handset::store::directory::DirectoryStore;
 use serde_json::Value;
 
+use authority::Authority;
+use boots::OFFICE;
 use boots::boot_phone;
 use boots::phone;
 use boots::secret::with_keys;
@@ -48,17 +54,19 @@ fn serve(name: &str) -> (Server, tempfile::TempDir) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fixtures")
         .join(name);
-    let fleet = fleet::compile(&directory, &mut Hashes::default()).unwrap();
+    let options = ServeOptions {
+        secrets: Some(boots::secret::secrets()),
+        ..ServeOptions::default()
+    };
+    serve_with(&directory, &options)
+}
+
+fn serve_with(directory: &Path, options: &ServeOptions) -> (Server, tempfile::TempDir) {
+    let fleet = fleet::compile(directory, &mut Hashes::default()).unwrap();
     let state = tempfile::tempdir().unwrap();
     let store = Arc::new(DirectoryStore::open(state.path(), fleet.snapshot).unwrap());
-    let options = ServeOptions {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        site: None,
-        secrets: Some(boots::secret::secrets()),
-        tls: None,
-    };
     (
-        Server::start(store, &options, Log::to(std::io::sink())).unwrap(),
+        Server::start(store, options, Log::to(std::io::sink())).unwrap(),
         state,
     )
 }
@@ -430,5 +438,108 @@ fn a_power_cut_while_a_phone_enrols_does_no_harm() {
                 break;
             }
         }
+    }
+}
+
+/// How a phone shows who it is.
+#[derive(Clone, Copy, Debug)]
+enum Credential {
+    Certificate,
+    Key,
+    Password(Option<Scheme>),
+}
+
+/// Every phone of the office from its factory to rest, over TLS from a server that asks for passwords: images are
+/// fetched and burned on the way. And none of them without a credential.
+#[test]
+fn the_office_by_every_credential() {
+    let directory = tempfile::tempdir().unwrap();
+    let fleet = directory.path().join("office");
+    strict_office(&fleet);
+    let authority = Authority::new("phones");
+    let file = |name: &str| directory.path().join(name);
+    fs::write(file("ca.pem"), &authority.pem).unwrap();
+    let tls = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls");
+    let options = ServeOptions {
+        secrets: Some(boots::secret::secrets()),
+        tls: Some((tls.join("cert.pem"), tls.join("key.pem"))),
+        client_authorities: Some(file("ca.pem")),
+        ..ServeOptions::default()
+    };
+    let (server, _state) = serve_with(&fleet, &options);
+    for (model, mac, site, firmware) in OFFICE {
+        let (certificate, key) = authority.sign(mac, 2049);
+        fs::write(file("phone.pem"), certificate.pem()).unwrap();
+        fs::write(file("phone.key"), key.serialize_pem()).unwrap();
+        let keyed = with_keys(&format!("https://prov.example.net/{site}/~{mac}/"));
+        let bare = Arguments {
+            resolve: vec![format!("prov.example.net={}", server.address())],
+            ca: Some(tls.join("cert.pem")),
+            ..phone(model, mac, format!("https://prov.example.net/{site}/"))
+        };
+        assert!(!boot_phone(&bare).0, "{model} without a credential");
+        for credential in [
+            Credential::Key,
+            Credential::Password(None),
+            Credential::Password(Some(Scheme::Basic)),
+            Credential::Password(Some(Scheme::DigestMd5)),
+            Credential::Password(Some(Scheme::DigestSha256)),
+            Credential::Certificate,
+        ] {
+            let bare = bare.clone();
+            let arguments = match credential {
+                Credential::Certificate => Arguments {
+                    cert: Some(file("phone.pem")),
+                    key: Some(file("phone.key")),
+                    ..bare
+                },
+                Credential::Key => Arguments {
+                    url: Some(keyed.clone()),
+                    ..bare
+                },
+                Credential::Password(auth) => Arguments {
+                    user: Some((*mac).to_owned()),
+                    password: keyed.split('/').nth(4).map(str::to_owned),
+                    auth,
+                    ..bare
+                },
+            };
+            let (good, report) = boot_phone(&arguments);
+            assert!(good, "{model} {mac} {credential:?}: {report:#}");
+            assert_eq!(report["firmware"], *firmware, "{model} {credential:?}");
+        }
+    }
+}
+
+/// The office as it would be in earnest: TLS only, certificates count, and who may not is asked for a password.
+fn strict_office(fleet: &Path) {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/office");
+    copy(&fixture, fleet);
+    for (file, old, new) in [
+        (
+            "handset.toml",
+            "[settings]",
+            "refusal = \"challenge\"\n\n[settings]",
+        ),
+        ("sites/hq.toml", "plain_http", "client_certificates"),
+        ("sites/hq.toml", "http://", "https://"),
+        ("sites/branch.toml", "plain_http", "client_certificates"),
+        ("sites/branch.toml", "http://", "https://"),
+    ] {
+        let text = fs::read_to_string(fleet.join(file)).unwrap();
+        assert!(text.contains(old), "{file} has no {old}");
+        fs::write(fleet.join(file), text.replacen(old, new, 1)).unwrap();
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    if from.is_file() {
+        fs::copy(from, to).unwrap();
+        return;
+    }
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        copy(&entry.path(), &to.join(entry.file_name()));
     }
 }

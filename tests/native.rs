@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use handset::device::DeviceRecord;
 use handset::mac::MacAddress;
+use handset::platform::native::Patience;
 use handset::platform::native::ServeOptions;
 use handset::platform::native::Server;
 use handset::platform::native::Store;
@@ -86,10 +87,18 @@ impl Running {
     }
 
     fn with_image(image: u64, tls: Option<(PathBuf, PathBuf)>) -> Self {
+        let options = ServeOptions {
+            tls,
+            ..ServeOptions::default()
+        };
+        Self::with_options(image, &options)
+    }
+
+    fn with_options(image: u64, options: &ServeOptions) -> Self {
         let (fleet, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let snapshot = deployment::snapshot(fleet.path(), image);
         let store = DirectoryStore::open(state.path(), snapshot).unwrap();
-        let (server, log) = start(Arc::new(store), tls);
+        let (server, log) = start(Arc::new(store), options);
         Self {
             server,
             log,
@@ -129,16 +138,10 @@ impl Running {
     }
 }
 
-fn start<S: Store>(store: Arc<S>, tls: Option<(PathBuf, PathBuf)>) -> (Server, Receiver<Vec<u8>>) {
+fn start<S: Store>(store: Arc<S>, options: &ServeOptions) -> (Server, Receiver<Vec<u8>>) {
     let (lines, log) = mpsc::channel();
-    let options = ServeOptions {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        site: None,
-        secrets: None,
-        tls,
-    };
     (
-        Server::start(store, &options, Log::to(Lines(lines))).unwrap(),
+        Server::start(store, options, Log::to(Lines(lines))).unwrap(),
         log,
     )
 }
@@ -477,6 +480,71 @@ fn conversations() {
             &[400],
         ),
         (
+            "two lengths in one header",
+            format!("PUT {log} HTTP/1.1\r\nHost: x\r\nContent-Length: 3, 4\r\n\r\nabcd"),
+            &[400],
+        ),
+        (
+            "a length that is no decimal number",
+            format!("PUT {log} HTTP/1.1\r\nHost: x\r\nContent-Length: 0x3\r\n\r\nabc"),
+            &[400],
+        ),
+        (
+            "a length that overflows",
+            format!(
+                "PUT {log} HTTP/1.1\r\nHost: x\r\nContent-Length: 18446744073709551619\r\n\r\nabc"
+            ),
+            &[400],
+        ),
+        (
+            "chunked is not the last coding",
+            format!(
+                "PUT {log} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n{last}"
+            ),
+            &[400],
+        ),
+        (
+            "two codings, one of them hidden",
+            format!(
+                "PUT {log} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n{last}"
+            ),
+            &[411],
+        ),
+        (
+            "a space hides the coding",
+            format!(
+                "PUT {log} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding : chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n{last}"
+            ),
+            &[400],
+        ),
+        (
+            "a bare CR in a header",
+            get("HTTP/1.1\r\nHost: x\r\nX: a\rContent-Length: 99"),
+            &[400],
+        ),
+        (
+            "a bare CR ends a header",
+            get("HTTP/1.1\r\nHost: x\rX: a"),
+            &[400],
+        ),
+        (
+            "a NUL in a header",
+            get("HTTP/1.1\r\nHost: x\r\nX: a\0b"),
+            &[400],
+        ),
+        (
+            // RFC 9112 section 2.2 lets a reader take it.
+            "bare LF ends lines",
+            last.replace("\r\n", "\n"),
+            &[200],
+        ),
+        (
+            "a bare CR in the request line",
+            last.replacen(" HTTP", "\rHTTP", 1),
+            &[400],
+        ),
+        ("a hundred at once", keep.repeat(99) + &last, &[200; 100]),
+        (
             "a read with a body",
             get("HTTP/1.1\r\nHost: x\r\nContent-Length: 3") + "abc" + &last,
             &[200, 200],
@@ -729,10 +797,8 @@ fn tls() {
     ] {
         let store = DirectoryStore::open(running.state.path(), Snapshot::default()).unwrap();
         let options = ServeOptions {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            site: None,
-            secrets: None,
             tls: Some((certificate.clone(), key.clone())),
+            ..ServeOptions::default()
         };
         let error = Server::start(Arc::new(store), &options, Log::to(io::sink())).unwrap_err();
         assert!(error.to_string().contains("PEM"), "{error}");
@@ -744,9 +810,7 @@ fn an_address_in_use_is_refused() {
     let running = Running::new();
     let options = ServeOptions {
         listen: running.at(),
-        site: None,
-        secrets: None,
-        tls: None,
+        ..ServeOptions::default()
     };
     let store = DirectoryStore::open(running.state.path(), Snapshot::default()).unwrap();
     let error = Server::start(Arc::new(store), &options, Log::to(io::sink())).unwrap_err();
@@ -839,7 +903,7 @@ impl Blobs for Panicking {
 
 #[test]
 fn a_panic_ends_one_request() {
-    let (server, _log) = start(Arc::new(Panicking), None);
+    let (server, _log) = start(Arc::new(Panicking), &ServeOptions::default());
     let twice = "GET /x HTTP/1.1\r\nHost: x\r\n\r\n".repeat(2);
     let received = send(server.address(), twice.as_bytes());
     let (first, rest) = split(&received, "GET");
@@ -913,4 +977,101 @@ fn a_request_that_began_before_a_change_ends_as_it_began() {
     assert!(runtime.block_on(store.release(&release)).is_ok());
     store.forget_previous();
     assert!(runtime.block_on(store.release(&release)).is_err());
+}
+
+/// Short for a test, and long for what the test does in between.
+const SHORT: Duration = Duration::from_millis(300);
+
+fn impatient() -> ServeOptions {
+    ServeOptions {
+        patience: Patience {
+            handshake: SHORT,
+            head: SHORT,
+            body: SHORT,
+        },
+        connections: 2,
+        ..ServeOptions::default()
+    }
+}
+
+/// Who sends a byte now and then is cut off when the head should be there, whatever has moved.
+#[test]
+fn a_head_that_dribbles_is_cut_off() {
+    let running = Running::with_options(10, &impatient());
+    let mut stream = connect(running.at());
+    let pause = Some(Duration::from_millis(5));
+    stream.set_read_timeout(pause).unwrap();
+    let mut head = b"GET / HTTP/1.1\r\nX: "
+        .iter()
+        .chain(std::iter::repeat(&b'x'));
+    let mut sent = 0;
+    let ended = |stream: &mut std::net::TcpStream| match stream.read(&mut [0; 512]) {
+        Ok(length) => length == 0,
+        Err(error) => error.kind() == io::ErrorKind::ConnectionReset,
+    };
+    while !ended(&mut stream) {
+        sent += 1;
+        assert!(sent < 4_000, "it may go on for ever");
+        // What comes after the end is lost.
+        let _ = stream.write_all(&[*head.next().unwrap()]);
+    }
+}
+
+/// Each row waits for ever; the server does not, and serves the next as if nothing had been.
+#[test]
+fn who_waits_is_not_waited_for() {
+    let file = |name: &str| {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/tls")
+            .join(name)
+    };
+    let upload = format!(
+        "PUT {} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc",
+        log_name()
+    );
+    let idle = "GET /-/health HTTP/1.1\r\nHost: x\r\n\r\n".to_owned();
+    let tls = Some((file("cert.pem"), file("key.pem")));
+    for (what, sent, tls) in [
+        ("nothing is sent", String::new(), None),
+        ("half a head", "GET / HTTP/1.1\r\nHost".to_owned(), None),
+        ("no second request", idle.clone(), None),
+        ("an upload stalls", upload, None),
+        ("no handshake", String::new(), tls.clone()),
+        ("half a handshake", "\u{16}\u{3}\u{1}".to_owned(), tls),
+    ] {
+        let options = ServeOptions {
+            tls: tls.clone(),
+            ..impatient()
+        };
+        let running = Running::with_options(10, &options);
+        let mut stream = connect(running.at());
+        stream.write_all(sent.as_bytes()).unwrap();
+        rest(&stream);
+        if tls.is_none() {
+            assert_eq!(
+                ask(running.at(), "GET", "/-/health", "").status,
+                200,
+                "{what}"
+            );
+        }
+    }
+}
+
+#[test]
+fn who_does_not_read_is_not_waited_for() {
+    let running = Running::with_options(32 << 20, &impatient());
+    let mut stream = connect(running.at());
+    let request = format!("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", image());
+    stream.write_all(request.as_bytes()).unwrap();
+    let line = running.logged(|line| line["method"] == "GET");
+    assert_eq!(line["cut"], true);
+}
+
+/// Far more connections than are held at once: all wait for those before them, and the last is served.
+#[test]
+fn many_idle_connections_delay_and_do_not_lock_out() {
+    let running = Running::with_options(10, &impatient());
+    let idle: Vec<_> = (0..20).map(|_| connect(running.at())).collect();
+    assert_eq!(ask(running.at(), "GET", "/-/health", "").status, 200);
+    drop(idle);
 }

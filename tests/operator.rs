@@ -49,6 +49,7 @@ impl Office {
             site: None,
             secrets: Some(secrets()),
             tls: None,
+            ..ServeOptions::default()
         };
         Self {
             server: Server::start(store, &options, Log::to(std::io::sink())).unwrap(),

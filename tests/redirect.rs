@@ -52,12 +52,7 @@ fn snapshot(fleet: &Path, redirect_over: Option<u64>) -> Snapshot {
 }
 
 fn serve(store: impl Store) -> Server {
-    let options = ServeOptions {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        site: None,
-        secrets: None,
-        tls: None,
-    };
+    let options = ServeOptions::default();
     Server::start(Arc::new(store), &options, Log::to(std::io::sink())).unwrap()
 }
 

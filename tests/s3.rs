@@ -564,12 +564,7 @@ fn an_upload_that_a_device_breaks_off_leaves_nothing() {
     let fleet = tempfile::tempdir().unwrap();
     let snapshot = deployment::snapshot(fleet.path(), 1000);
     let store = Arc::new(service.filled("", &snapshot));
-    let options = ServeOptions {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        site: None,
-        secrets: None,
-        tls: None,
-    };
+    let options = ServeOptions::default();
     let server = Server::start(store.clone(), &options, Log::to(std::io::sink())).unwrap();
     let mut stream = client::connect(server.address());
     let head =

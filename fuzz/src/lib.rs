@@ -1,5 +1,8 @@
 //! The fuzz targets: what reads the network's input must not panic, hang or break its own invariants.
 
+use std::time::Duration;
+use std::time::Instant;
+
 use handset::credential::Credential;
 use handset::credential::Exchange;
 use handset::credential::StoredPassword;
@@ -12,6 +15,15 @@ use handset::range;
 use handset::range::Requested;
 use handset::secret::DeploymentSecrets;
 use handset::secret::Secret;
+use handset::tftp::name::FileName;
+use handset::tftp::options::Options;
+use handset::tftp::options::Profile;
+use handset::tftp::packet::Mode;
+use handset::tftp::packet::Packet;
+use handset::tftp::packet::RequestKind;
+use handset::tftp::receiver::Receiver;
+use handset::tftp::sender::Sender;
+use handset::tftp::transfer::TransferId;
 use handset::user_agent::UserAgent;
 use handset::vendor;
 
@@ -25,6 +37,7 @@ pub const TARGETS: &[Target] = &[
     ("path", path),
     ("pattern", pattern),
     ("range", range),
+    ("tftp", tftp),
     ("user_agent", user_agent),
 ];
 
@@ -144,6 +157,116 @@ pub fn range(bytes: &[u8]) {
                 "{part:?} of {length}"
             );
         }
+    }
+}
+
+/// TFTP datagrams, each after its length, to both ends of a transfer that the first of them asks for; time passes with each.
+pub fn tftp(bytes: &[u8]) {
+    let mut datagrams = Datagrams(bytes);
+    let first = datagrams.next().unwrap_or_default();
+    let Ok(Packet::Request(request)) = Packet::parse(first) else {
+        return;
+    };
+    if let Ok(name) = FileName::parse(request.name) {
+        assert!(
+            !name
+                .as_bytes()
+                .split(|byte| *byte == b'/')
+                .any(|it| matches!(it, b"" | b".."))
+        );
+    }
+    let [server, client] = [TransferId(69), TransferId(2000)];
+    let profile = Profile::DEFAULT;
+    let options = request.options.clone();
+    let mut senders = vec![Sender::ask(
+        b"x",
+        request.mode,
+        options.clone(),
+        server,
+        &profile,
+    )];
+    let mut receivers = vec![Receiver::ask(b"x", Mode::Octet, options, server, &profile)];
+    match request.kind {
+        RequestKind::Read => senders.push(Sender::answer(&request, Some(9000), client, &profile)),
+        RequestKind::Write => receivers.push(Receiver::answer(&request, client, &profile)),
+    }
+    senders.push(Sender::ask(
+        b"",
+        Mode::Octet,
+        Options::NONE,
+        client,
+        &profile,
+    ));
+    let mut now = Instant::now();
+    for datagram in datagrams {
+        now += Duration::from_millis(u64::try_from(datagram.len()).unwrap_or(0) * 7);
+        let from = if datagram.len() % 31 == 30 {
+            server
+        } else {
+            client
+        };
+        senders
+            .iter_mut()
+            .for_each(|sender| send(sender, now, from, datagram));
+        receivers
+            .iter_mut()
+            .for_each(|receiver| receive(receiver, now, from, datagram));
+    }
+}
+
+/// What a sender holds and sends stays bounded whatever it hears.
+fn send(sender: &mut Sender, now: Instant, from: TransferId, datagram: &[u8]) {
+    sender.handle_datagram(now, from, datagram);
+    let wanted = sender.wanted();
+    assert!(wanted <= 64 * 1468 * 3 + (16 << 10), "{wanted}");
+    sender.supply(&vec![b'\n'; wanted.min(3000)]);
+    if datagram.ends_with(b"end") {
+        sender.finish();
+    }
+    let mut buffer = Vec::new();
+    for _ in 0..8 {
+        let Some(transmit) = sender.poll_transmit(now, &mut buffer) else {
+            break;
+        };
+        assert!(transmit.segment > 0 && buffer.len() <= 65_507);
+    }
+    if sender.poll_timeout().is_some_and(|at| at <= now) {
+        sender.handle_timeout(now);
+    }
+}
+
+fn receive(receiver: &mut Receiver, now: Instant, from: TransferId, datagram: &[u8]) {
+    receiver.handle_datagram(now, from, datagram);
+    let taken = receiver.take();
+    assert!(taken.len() <= datagram.len() + 1);
+    if receiver.is_complete() && datagram.len() % 2 == 0 {
+        receiver.stored();
+    }
+    let mut buffer = Vec::new();
+    for _ in 0..3 {
+        receiver.poll_transmit(now, &mut buffer);
+    }
+    assert_eq!(
+        receiver.poll_transmit(now, &mut buffer),
+        None,
+        "it does not fall silent"
+    );
+    if receiver.poll_timeout().is_some_and(|at| at <= now) {
+        receiver.handle_timeout(now);
+    }
+}
+
+/// Pieces of the input, each after one byte that is its length.
+struct Datagrams<'a>(&'a [u8]);
+
+impl<'a> Iterator for Datagrams<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let (length, rest) = self.0.split_first()?;
+        let (datagram, rest) = rest.split_at(rest.len().min(usize::from(*length)));
+        self.0 = rest;
+        Some(datagram)
     }
 }
 

@@ -1,10 +1,24 @@
 //! `handset`: the operator's tool, the native server and the phone simulator.
 //!
-//! Exit codes: 0 done, 1 found something wrong, 2 could not run.
+//! Exit codes are documented in docs/commands.md.
 #![forbid(unsafe_code)]
+
+#[path = "handset/check.rs"]
+mod check;
+#[path = "handset/dhcp.rs"]
+mod dhcp;
+#[path = "handset/diff.rs"]
+mod diff;
+#[path = "handset/firmware.rs"]
+mod firmware;
+#[path = "handset/import.rs"]
+mod import;
+#[path = "handset/pages.rs"]
+mod pages;
 
 use std::fs::File;
 use std::io;
+use std::io::IsTerminal;
 use std::io::Read;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -18,6 +32,7 @@ use std::task::Poll;
 use std::task::Waker;
 
 use clap::Args;
+use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
 use handset::boot;
@@ -25,19 +40,21 @@ use handset::fleet;
 use handset::fleet::Fleet;
 use handset::fleet::Hashes;
 use handset::fleet::diagnostic::Diagnostic;
-use handset::fleet::diagnostic::Severity;
 use handset::fleet::generations;
 use handset::fleet::generations::Turn;
 use handset::fleet::keys;
 use handset::fleet::password;
 use handset::fleet::preview;
 use handset::fleet::preview::Question;
+use handset::fleet::report;
 use handset::mac::MacAddress;
 use handset::platform::native;
 use handset::platform::native::ServeOptions;
 use handset::platform::native::log::Log;
 use handset::platform::native::operate;
 use handset::platform::native::operate::Wish;
+use handset::platform::native::proxy::Block;
+use handset::platform::native::proxy::Proxies;
 use handset::platform::native::s3::HttpWire;
 use handset::platform::native::watch::Tree;
 use handset::platform::native::watch::Watcher;
@@ -60,15 +77,24 @@ use tokio::task::LocalSet;
 
 /// The provisioning server for desk phones that runs at the edge.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(version, about, after_help = EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
 
+/// What every command ends with. `docs/commands.md` says the same.
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 something is wrong with what was looked at (diff: something changes); 2 could not run, or was asked \
+in a wrong way.
+Colours are for terminals only, and never where NO_COLOR is set.
+
+Example: handset init fleet && handset check fleet && handset serve fleet";
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Opens a window in which its site's key opens a device's files, so that it can fetch its own
+    #[command(after_help = "Example: handset enrol fleet 0004f2000500 --for 30m")]
     Enrol {
         /// How long: 30m, 2h, 1d
         #[arg(long = "for", value_parser = operate::minutes, required_unless_present = "until_first_boot")]
@@ -83,13 +109,20 @@ enum Command {
         devices: Devices,
     },
     /// Simulates a phone's boot over HTTP; exit code 1 if the phone would suffer
+    #[command(
+        after_help = "Example: handset boot --url http://127.0.0.1:8080/lync/ --model \"VVX 400\" --mac 0004f28062d6"
+    )]
     Boot(boot::Arguments),
-    /// Reads a fleet directory, renders every file of every phone and says what is wrong
-    Check {
-        /// The fleet directory
-        directory: PathBuf,
-    },
+    Check(check::Check),
+    Completions(pages::Completions),
+    /// What to tell a DHCP server, and what a phone makes of it
+    #[command(subcommand)]
+    Dhcp(dhcp::Dhcp),
+    Diff(diff::Diff),
     /// Says why a request gets what it gets
+    #[command(
+        after_help = "Example: handset explain fleet /hq/0004f2000500-phone.cfg --method PUT"
+    )]
     Explain {
         #[command(flatten)]
         asked: Asked,
@@ -100,13 +133,20 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    Export(import::Export),
+    /// Puts images where phones find them
+    #[command(subcommand)]
+    Firmware(firmware::Firmware),
+    Import(import::Import),
     /// Writes a commented fleet directory to start from
+    #[command(after_help = "Example: handset init fleet")]
     Init {
         /// A directory that is empty or does not exist
         directory: PathBuf,
     },
     /// Prints the address that a site's phones, or one of them, are given: what goes into DHCP
     #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+    #[command(after_help = "Example: handset key fleet hq --secret-file secret")]
     Key {
         #[command(subcommand)]
         turn: Option<KeyCommand>,
@@ -125,6 +165,7 @@ enum Command {
         secret: SecretFile,
     },
     /// Lists the devices of a site that were refused though its key is good
+    #[command(after_help = "Example: handset knocking fleet hq")]
     Knocking {
         /// Fleet directory, or address of a running server
         place: String,
@@ -135,11 +176,14 @@ enum Command {
         state: Option<PathBuf>,
     },
     /// Closes devices: nothing opens their files until they are unlocked
+    #[command(after_help = "Example: handset lock fleet 0004f2000500")]
     Lock {
         #[command(flatten)]
         devices: Devices,
     },
+    Man(pages::Man),
     /// Prints the line for [passwords] of a site, and a password drawn at random
+    #[command(after_help = "Example: handset password staff")]
     Password {
         /// The name that phones send
         user: String,
@@ -148,13 +192,16 @@ enum Command {
         ask: bool,
     },
     /// Prints a file as a phone would get it, passwords included
+    #[command(after_help = "Example: handset render fleet /hq/0004f2000500-device.cfg")]
     Render {
         #[command(flatten)]
         asked: Asked,
     },
     /// Serves a fleet directory, or what was published to a bucket, over HTTP/1.1
-    Serve(Serve),
+    #[command(after_help = "Example: handset serve fleet --listen 192.0.2.1:8080")]
+    Serve(Box<Serve>),
     /// Prints a token for the endpoints under /-/v1/ of a running server
+    #[command(after_help = "Example: handset token --tenant acme --read")]
     Token {
         /// For the sites of this tenant alone
         #[arg(long)]
@@ -166,6 +213,7 @@ enum Command {
         secret: SecretFile,
     },
     /// Takes the lock from devices: they are as they were, and no window is open
+    #[command(after_help = "Example: handset unlock fleet 0004f2000500")]
     Unlock {
         #[command(flatten)]
         devices: Devices,
@@ -175,6 +223,7 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum KeyCommand {
     /// Makes keys of another generation from now on; the old ones stay good until they are retired
+    #[command(after_help = "Example: handset key rotate fleet hq")]
     Rotate {
         /// The fleet directory
         directory: PathBuf,
@@ -182,6 +231,7 @@ enum KeyCommand {
         site: String,
     },
     /// Keys of old generations open nothing any more; lists the devices that still come with one
+    #[command(after_help = "Example: handset key retire fleet hq")]
     Retire {
         /// The fleet directory
         directory: PathBuf,
@@ -294,6 +344,23 @@ struct Serve {
     /// PEM file with the certificate's private key
     #[arg(long, requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// Wrong keys and passwords that a network may bring a minute before it is answered with 429; 0 turns it off
+    #[arg(long, default_value_t = native::FAILURES)]
+    failures: u32,
+    /// Addresses (192.0.2.0/24) of proxies, whose X-Forwarded-For and X-Forwarded-Proto are believed; with commas
+    /// between several
+    #[arg(long, value_delimiter = ',', value_name = "CIDR")]
+    trust_proxy: Vec<Block>,
+    /// The header in which those proxies hand on a client's certificate that they have verified: URL-encoded PEM
+    /// or as RFC 9440 has it
+    #[arg(long, requires = "trust_proxy", value_name = "NAME")]
+    client_cert_header: Option<http::HeaderName>,
+    /// PEM file with the authorities that sign phones' certificates; phones without one may still come with a key
+    #[arg(long, requires = "tls_cert", value_name = "FILE")]
+    client_ca: Option<PathBuf>,
+    /// Take certificates that are out of date too, as those from the factory often are
+    #[arg(long, requires = "client_ca")]
+    client_ca_expired: bool,
 }
 
 fn main() -> ExitCode {
@@ -314,7 +381,10 @@ fn run(command: Command, out: &mut impl Write) -> io::Result<ExitCode> {
             Ok(false) => Ok(ExitCode::FAILURE),
             Err(error) => Err(io::Error::other(error)),
         },
-        Command::Check { directory } => check(&directory, out),
+        Command::Check(options) => check::run(&options, out),
+        Command::Completions(options) => pages::completions(&options, Arguments::command(), out),
+        Command::Dhcp(command) => dhcp::run(&command, out),
+        Command::Diff(options) => diff::run(&options, out),
         Command::Enrol {
             minutes,
             anyone,
@@ -326,6 +396,9 @@ fn run(command: Command, out: &mut impl Write) -> io::Result<ExitCode> {
             method,
             json,
         } => explain(&asked, method, json, out),
+        Command::Export(options) => import::export(&options, out),
+        Command::Firmware(command) => firmware::run(&command, out),
+        Command::Import(options) => import::run(&options, out),
         Command::Init { directory } => init(&directory, out),
         Command::Key {
             turn: Some(command),
@@ -348,9 +421,10 @@ fn run(command: Command, out: &mut impl Write) -> io::Result<ExitCode> {
         }
         Command::Knocking { place, site, state } => knocking(&place, &site, state.as_deref(), out),
         Command::Lock { devices } => change(&devices, &Wish::Lock, out),
+        Command::Man(options) => pages::man(&options, Arguments::command(), out),
         Command::Password { user, ask } => password(&user, ask, out),
         Command::Render { asked } => render(&asked, out),
-        Command::Serve(options) => serve(options, out),
+        Command::Serve(options) => serve(*options, out),
         Command::Token {
             tenant,
             read,
@@ -370,24 +444,20 @@ fn init(directory: &Path, out: &mut impl Write) -> io::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn check(directory: &Path, out: &mut impl Write) -> io::Result<ExitCode> {
-    let found = match fleet::compile(directory, &mut Hashes::default()) {
-        Ok(fleet) => {
-            let found = fleet::check::check(&fleet);
-            writeln!(out, "{}", summary(&fleet))?;
-            found
-        }
-        Err(found) => found,
-    };
-    report(&found, out)
-}
-
 fn serve(options: Serve, out: &mut impl Write) -> io::Result<ExitCode> {
     let serving = ServeOptions {
         secrets: options.secret.read()?,
         listen: options.listen,
         site: options.site,
         tls: options.tls_cert.zip(options.tls_key),
+        failures: options.failures,
+        proxies: Proxies {
+            trusted: options.trust_proxy,
+            certificate: options.client_cert_header,
+        },
+        client_authorities: options.client_ca,
+        expired_certificates: options.client_ca_expired,
+        ..ServeOptions::default()
     };
     match (options.store, options.directory) {
         (Some(address), _) => serve_bucket(address, options.store_ca.as_deref(), &serving),
@@ -684,25 +754,23 @@ fn copy(mut body: Body, out: &mut impl Write) -> io::Result<()> {
 
 /// Prints findings; exit code 1 if an error is among them.
 fn report(found: &[Diagnostic], out: &mut impl Write) -> io::Result<ExitCode> {
-    let count = |severity| {
-        found
-            .iter()
-            .filter(|diagnostic| diagnostic.severity == severity)
-            .count()
-    };
-    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    if errors + warnings > 0 {
-        writeln!(
-            out,
-            "{}\n{errors} errors, {warnings} warnings",
-            joined(found)
-        )?;
-    }
-    Ok(if errors > 0 {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
+    write!(out, "{}", report::text(found, is_coloured()))?;
+    Ok(match report::counts(found).errors {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     })
+}
+
+/// Says what went wrong; exit code 1.
+fn fail(problem: &str) -> io::Result<ExitCode> {
+    writeln!(io::stderr(), "handset: {problem}")?;
+    Ok(ExitCode::FAILURE)
+}
+
+/// Colours are for terminals, and for those who did not refuse them (no-color.org).
+fn is_coloured() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::stdout().is_terminal() && !refused
 }
 
 fn joined(found: &[Diagnostic]) -> String {
@@ -715,9 +783,82 @@ fn joined(found: &[Diagnostic]) -> String {
 
 fn summary(fleet: &Fleet) -> String {
     let snapshot = &fleet.snapshot;
-    let (devices, sites) = (fleet.devices.len(), snapshot.sites.len());
-    format!(
-        "{devices} devices in {sites} sites, {} images and resources",
-        snapshot.files.len()
-    )
+    let devices = several(fleet.devices.len(), "device");
+    let sites = several(snapshot.sites.len(), "site");
+    let files = several(snapshot.files.len(), "image or resource file");
+    format!("{devices} in {sites}, {files}")
+}
+
+/// "1 device", "2 devices".
+fn several(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Command;
+    use clap::CommandFactory;
+
+    use super::Arguments;
+    use super::EXIT_CODES;
+
+    #[test]
+    fn every_command_has_an_example_and_a_line_in_the_documents() {
+        let root = Arguments::command();
+        root.clone().debug_assert();
+        let mut missing = Vec::new();
+        visit(&root, "handset", &mut missing);
+        assert_eq!(missing, [] as [String; 0]);
+        let (codes, _) = EXIT_CODES.split_once('\n').unwrap();
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(
+            words(PAGE).contains(&words(codes)),
+            "docs/commands.md says other exit codes"
+        );
+    }
+
+    const PAGE: &str = include_str!("../../docs/commands.md");
+
+    fn visit(command: &Command, path: &str, missing: &mut Vec<String>) {
+        for inner in command.get_subcommands() {
+            let path = format!("{path} {}", inner.get_name());
+            if inner.has_subcommands() {
+                visit(inner, &path, missing);
+                continue;
+            }
+            let help = inner.get_after_help().map(ToString::to_string);
+            let example = format!("Example: {path}");
+            if !help
+                .unwrap_or_default()
+                .contains(path.trim_start_matches("handset "))
+                || !PAGE.contains(&format!("`{path}`"))
+            {
+                missing.push(example);
+            }
+        }
+    }
+
+    #[test]
+    fn completions_and_pages_are_made() {
+        let directory = tempfile::tempdir().unwrap();
+        clap_mangen::generate_to(Arguments::command(), directory.path()).unwrap();
+        let page = std::fs::read_to_string(directory.path().join("handset-check.1")).unwrap();
+        assert!(page.contains("SARIF") || page.contains("sarif"), "{page}");
+        let mut script = Vec::new();
+        let mut command = Arguments::command();
+        clap_complete::generate(
+            clap_complete::Shell::Bash,
+            &mut command,
+            "handset",
+            &mut script,
+        );
+        assert!(
+            String::from_utf8(script)
+                .unwrap()
+                .contains("--deny-warnings")
+        );
+    }
 }

@@ -18,6 +18,8 @@ use ureq::tls::TlsConfig;
 
 use crate::boot::Arguments;
 use crate::boot::flash::Flash;
+use crate::boot::login::Login;
+use crate::boot::login::basic;
 use crate::boot::model::Maker;
 use crate::boot::model::Phone;
 
@@ -64,9 +66,7 @@ pub(super) enum Image {
 #[derive(Debug)]
 pub(super) struct Client {
     agent: Agent,
-    credentials: Option<(String, String)>,
-    /// Sent once the server has asked for it.
-    authorization: Option<String>,
+    login: Option<Login>,
     hosts: BTreeMap<String, String>,
     /// How many requests the power lasts for.
     power: Option<usize>,
@@ -98,10 +98,9 @@ impl Client {
         });
         Ok(Self {
             agent: Agent::new_with_config(config),
-            credentials: user
+            login: user
                 .zip(password)
-                .map(|(user, password)| (user.to_owned(), password.to_owned())),
-            authorization: None,
+                .map(|(user, password)| Login::new(user, password, arguments.auth)),
             hosts: hosts.collect::<Result<_, String>>()?,
             power: arguments.power_cut,
             user_agent: String::new(),
@@ -218,15 +217,11 @@ impl Client {
         }
         let start = Instant::now();
         let mut answer = self.call(method, url, body);
-        let asked = matches!(&answer, Ok(response) if response.status() == 401);
-        if let (true, Some((user, password)), None) =
-            (asked, self.credentials.clone(), &self.authorization)
+        if let (Ok(response), Some(login)) = (&answer, &mut self.login)
+            && response.status() == 401
+            && login.hear(response.headers())
         {
             self.record(method, url, 401, 0, start, "asks for credentials");
-            self.authorization = Some(format!(
-                "Basic {}",
-                base64(format!("{user}:{password}").as_bytes())
-            ));
             answer = self.call(method, url, body);
         }
         match answer {
@@ -257,14 +252,17 @@ impl Client {
         self.power = self.power.map(|left| left.saturating_sub(1));
         let (url, credentials) = without_credentials(url);
         let (url, host) = self.resolve(&url);
-        let mut request = http::Request::builder().method(method).uri(url);
+        let mut request = http::Request::builder().method(method).uri(&url);
         request = request.header("user-agent", &self.user_agent);
         if let Some(host) = host {
             request = request.header("host", host);
         }
-        let in_url =
-            credentials.map(|credentials| format!("Basic {}", base64(credentials.as_bytes())));
-        if let Some(authorization) = in_url.as_ref().or(self.authorization.as_ref()) {
+        let authorization = match (credentials, &mut self.login) {
+            (Some(credentials), _) => Some(basic(&credentials)),
+            (None, Some(login)) => login.authorization(method, target(&url)),
+            (None, None) => None,
+        };
+        if let Some(authorization) = authorization {
             request = request.header("authorization", authorization);
         }
         let answer = match body {
@@ -334,6 +332,13 @@ fn version_of(header: &[u8]) -> Option<String> {
         .map(|(_, version)| version.trim().to_owned())
 }
 
+/// What of an address stands in the request line.
+fn target(url: &str) -> &str {
+    let path = |rest: &str| rest.find('/').map(|at| url.len() - rest.len() + at);
+    let start = url.split_once("://").and_then(|(_, rest)| path(rest));
+    start.and_then(|at| url.get(at..)).unwrap_or("/")
+}
+
 /// `user:password@` comes out of an address: it is sent as a header and never printed.
 fn without_credentials(url: &str) -> (String, Option<String>) {
     let Some((scheme, rest)) = url.split_once("://") else {
@@ -349,32 +354,6 @@ fn without_credentials(url: &str) -> (String, Option<String>) {
     }
 }
 
-/// RFC 4648 section 4.
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let group = chunk
-            .iter()
-            .enumerate()
-            .fold(0_u32, |group, (index, byte)| {
-                group | u32::from(*byte) << (16 - 8 * index)
-            });
-        for index in 0..4 {
-            let letter = LETTERS
-                .get((group >> (18 - 6 * index) & 63) as usize)
-                .copied()
-                .unwrap_or(b'=');
-            text.push(if index <= chunk.len() {
-                char::from(letter)
-            } else {
-                '='
-            });
-        }
-    }
-    text
-}
-
 fn tls(arguments: &Arguments) -> Result<TlsConfig, String> {
     let mut tls = TlsConfig::builder();
     if let Some(path) = &arguments.ca {
@@ -383,9 +362,13 @@ fn tls(arguments: &Arguments) -> Result<TlsConfig, String> {
         tls = tls.root_certs(RootCerts::new_with_certs(&[certificate]));
     }
     if let Some(path) = &arguments.cert {
-        let (chain, key) = identity(&read(path)?).ok_or_else(|| {
+        let mut pem = read(path)?;
+        if let Some(key) = &arguments.key {
+            pem.extend(read(key)?);
+        }
+        let (chain, key) = identity(&pem).ok_or_else(|| {
             format!(
-                "{}: holds no certificate with its private key in PEM",
+                "{}: holds no certificate with its private key in PEM (--key names another file for it)",
                 path.display()
             )
         })?;
@@ -413,21 +396,11 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::base64;
     use super::version_of;
     use super::without_credentials;
 
     #[test]
     fn credentials() {
-        for (text, coded) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-        ] {
-            assert_eq!(base64(text.as_bytes()), coded);
-        }
         let split = without_credentials("http://a:b@h:1/x@y");
         assert_eq!(split, ("http://h:1/x@y".to_owned(), Some("a:b".to_owned())));
     }

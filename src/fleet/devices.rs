@@ -86,12 +86,13 @@ impl Reader<'_> {
             Ok(columns) => columns.clone(),
             Err(error) => return report_table(file, &error, diagnostics),
         };
-        if !check_columns(file, &columns, diagnostics) {
+        let lines: Vec<&str> = text.lines().collect();
+        if !check_columns(file, &columns, &lines, diagnostics) {
             return;
         }
         for row in reader.records() {
             match row {
-                Ok(row) => self.row(file, &columns, &row, diagnostics),
+                Ok(row) => self.row(file, &columns, &row, &lines, diagnostics),
                 Err(error) => report_table(file, &error, diagnostics),
             }
         }
@@ -102,28 +103,33 @@ impl Reader<'_> {
         file: &str,
         columns: &csv::StringRecord,
         row: &csv::StringRecord,
+        lines: &[&str],
         diagnostics: &mut Diagnostics,
     ) {
         let line = row.position().map_or(0, csv::Position::line);
-        let place = Place {
-            file: file.to_owned(),
-            line: usize::try_from(line).unwrap_or_default(),
-        };
+        let place = Place::line(file, usize::try_from(line).unwrap_or_default());
+        let text = lines.get(place.line.saturating_sub(1));
+        let starts = cell_starts(text.copied().unwrap_or_default());
         let mut fields = Fields {
             place,
             ..Fields::default()
         };
         let mut settings = crate::settings::Settings::new();
-        for (column, cell) in columns.iter().zip(row).filter(|(_, cell)| !cell.is_empty()) {
+        let cells = columns.iter().zip(row).enumerate();
+        for (index, (column, cell)) in cells.filter(|(_, (_, cell))| !cell.is_empty()) {
+            let place = Place {
+                column: starts.get(index).copied().unwrap_or_default(),
+                ..fields.place.clone()
+            };
             match column {
                 "mac" => fields.mac = Some(cell.to_owned()),
                 "site" => fields.site = Some(cell.to_owned()),
                 "model" => fields.model = Some(cell.to_owned()),
                 "firmware" => fields.firmware = Some(cell.to_owned()),
-                _ => values::enter_cell(&mut settings, column, cell, &fields.place, diagnostics),
+                _ => values::enter_cell(&mut settings, column, cell, &place, diagnostics),
             }
         }
-        values::complete(&mut settings);
+        values::complete(&mut settings, &fields.place, diagnostics);
         self.add(fields, settings, diagnostics);
     }
 
@@ -163,7 +169,7 @@ impl Reader<'_> {
         };
         if let Some(other) = self.devices.get(&mac) {
             let problem = format!("duplicate MAC {mac}: also at {}", other.place);
-            diagnostics.error(&place, problem, "keep one of the two");
+            diagnostics.report("duplicate-mac", &place, problem, "keep one of the two");
             return;
         }
         let settings = DeviceSettings {
@@ -189,7 +195,12 @@ impl Reader<'_> {
                 let error: crate::mac::MacError = error;
                 let remedy =
                     "give it as on the phone's label, such as 00:04:f2:80:62:d6 or 0004f28062d6";
-                diagnostics.error(&fields.place, format!("{text:?} is {error}"), remedy);
+                diagnostics.report(
+                    "bad-mac",
+                    &fields.place,
+                    format!("{text:?} is {error}"),
+                    remedy,
+                );
                 None
             }
         }
@@ -203,7 +214,12 @@ impl Reader<'_> {
         if !self.compiled.deployment.sites.contains_key(name) {
             let known = self.compiled.deployment.sites.keys().map(String::as_str);
             let remedy = format!("add sites/{name}.toml ({})", suggest(name, known));
-            diagnostics.error(&fields.place, format!("unknown site {name:?}"), remedy);
+            diagnostics.report(
+                "unknown-site",
+                &fields.place,
+                format!("unknown site {name:?}"),
+                remedy,
+            );
             return None;
         }
         Some(name.to_owned())
@@ -227,7 +243,12 @@ impl Reader<'_> {
                 Some(nearest) => format!("did you mean {nearest:?}? Else describe it in models/"),
                 None => "describe it in models/NAME.toml: model, vendor, family, image".to_owned(),
             };
-            diagnostics.error(&fields.place, format!("unknown model {name:?}"), remedy);
+            diagnostics.report(
+                "unknown-model",
+                &fields.place,
+                format!("unknown model {name:?}"),
+                remedy,
+            );
         }
         model
     }
@@ -251,7 +272,8 @@ impl Fields {
         diagnostics: &mut Diagnostics,
     ) -> Option<&'f str> {
         if value.is_none() {
-            diagnostics.error(
+            diagnostics.report(
+                "missing-key",
                 &self.place,
                 format!("the device has no {name}"),
                 format!("give its {name}"),
@@ -261,16 +283,26 @@ impl Fields {
     }
 }
 
-fn check_columns(file: &str, columns: &csv::StringRecord, diagnostics: &mut Diagnostics) -> bool {
-    let place = Place {
-        file: file.to_owned(),
-        line: 1,
-    };
+fn check_columns(
+    file: &str,
+    columns: &csv::StringRecord,
+    lines: &[&str],
+    diagnostics: &mut Diagnostics,
+) -> bool {
+    let line = columns.position().map_or(1, csv::Position::line);
+    let first = Place::line(file, usize::try_from(line).unwrap_or_default());
+    let text = lines.get(first.line.saturating_sub(1));
+    let starts = cell_starts(text.copied().unwrap_or_default());
     let fixed = ["mac", "site", "model", "firmware"];
     let mut good = true;
     for (index, column) in columns.iter().enumerate() {
+        let place = Place {
+            column: starts.get(index).copied().unwrap_or_default(),
+            ..first.clone()
+        };
         if columns.iter().take(index).any(|other| other == column) {
-            diagnostics.error(
+            diagnostics.report(
+                "duplicate-column",
                 &place,
                 format!("column {column:?} stands twice"),
                 "keep one of the two",
@@ -281,7 +313,12 @@ fn check_columns(file: &str, columns: &csv::StringRecord, diagnostics: &mut Diag
                 Some(nearest) => format!("did you mean {nearest:?}?"),
                 None => "columns are mac, site, model, firmware, settings, lineN.FIELD, keyN.FIELD, parameters.VENDOR.NAME".to_owned(),
             };
-            diagnostics.error(&place, format!("unknown column {column:?}"), remedy);
+            diagnostics.report(
+                "unknown-column",
+                &place,
+                format!("unknown column {column:?}"),
+                remedy,
+            );
             good = false;
         }
     }
@@ -289,8 +326,9 @@ fn check_columns(file: &str, columns: &csv::StringRecord, diagnostics: &mut Diag
         .into_iter()
         .filter(|column| !columns.iter().any(|c| c == *column))
     {
-        diagnostics.error(
-            &place,
+        diagnostics.report(
+            "missing-column",
+            &first,
             format!("there is no column {column:?}"),
             "the first row names the columns",
         );
@@ -299,12 +337,24 @@ fn check_columns(file: &str, columns: &csv::StringRecord, diagnostics: &mut Diag
     good
 }
 
-fn report_table(file: &str, error: &csv::Error, diagnostics: &mut Diagnostics) {
+/// Where the cells of a row begin: characters, from 1. A cell of several lines ends the list.
+fn cell_starts(line: &str) -> Vec<usize> {
+    let mut starts = vec![1];
+    let mut quoted = false;
+    for (at, c) in line.chars().enumerate() {
+        match c {
+            '"' => quoted = !quoted,
+            ',' if !quoted => starts.push(at + 2),
+            _ => {}
+        }
+    }
+    starts
+}
+
+/// Says what is wrong with a row.
+pub(super) fn report_table(file: &str, error: &csv::Error, diagnostics: &mut Diagnostics) {
     let line = error.position().map_or(0, csv::Position::line);
-    let place = Place {
-        file: file.to_owned(),
-        line: usize::try_from(line).unwrap_or_default(),
-    };
+    let place = Place::line(file, usize::try_from(line).unwrap_or_default());
     let (problem, remedy) = match error.kind() {
         csv::ErrorKind::UnequalLengths {
             expected_len, len, ..
@@ -317,5 +367,5 @@ fn report_table(file: &str, error: &csv::Error, diagnostics: &mut Diagnostics) {
             "write cells separated by commas, one device a row",
         ),
     };
-    diagnostics.error(&place, problem, remedy);
+    diagnostics.report("table-syntax", &place, problem, remedy);
 }

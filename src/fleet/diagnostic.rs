@@ -2,41 +2,34 @@
 
 use std::fmt;
 
+use crate::fleet::finding;
+use crate::fleet::finding::Severity;
+
 /// One finding.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Diagnostic {
-    /// The file, relative to the fleet directory.
-    pub file: String,
-    /// The line, from 1; 0 where the file as a whole is meant.
-    pub line: usize,
+    /// Where.
+    pub place: Place,
     /// What is wrong.
     pub problem: String,
     /// What to do.
     pub remedy: String,
+    /// Its row of the table of findings.
+    pub code: &'static str,
     /// Whether nothing can be served before it is mended.
     pub severity: Severity,
-}
-
-/// How bad a finding is.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Severity {
-    /// Nothing is served before it is mended.
-    Error,
-    /// Something that its author probably did not mean.
-    Warning,
+    /// The operator's reason to live with it.
+    pub silenced: Option<String>,
 }
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let severity = match self.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        };
-        write!(f, "{severity}: {}", self.file)?;
-        if self.line > 0 {
-            write!(f, ":{}", self.line)?;
-        }
-        write!(f, ": {}", self.problem)?;
+        let severity = self.severity.word();
+        write!(
+            f,
+            "{severity}: {}: {} [{}]",
+            self.place, self.problem, self.code
+        )?;
         if !self.remedy.is_empty() {
             write!(f, "\n  remedy: {}", self.remedy)?;
         }
@@ -49,19 +42,23 @@ impl fmt::Display for Diagnostic {
 pub struct Diagnostics(Vec<Diagnostic>);
 
 impl Diagnostics {
-    /// Adds an error.
-    pub fn error(&mut self, place: &Place, problem: impl Into<String>, remedy: impl Into<String>) {
-        self.push(place, problem.into(), remedy.into(), Severity::Error);
-    }
-
-    /// Adds a warning.
-    pub fn warning(
+    /// Adds a finding of this code, with what to do about this one in particular.
+    pub fn report(
         &mut self,
+        code: &'static str,
         place: &Place,
         problem: impl Into<String>,
         remedy: impl Into<String>,
     ) {
-        self.push(place, problem.into(), remedy.into(), Severity::Warning);
+        debug_assert!(finding::find(code).is_some(), "{code} is in no table");
+        self.0.push(Diagnostic {
+            place: place.clone(),
+            problem: problem.into(),
+            remedy: remedy.into(),
+            code,
+            severity: finding::find(code).map_or(Severity::Error, |finding| finding.severity),
+            silenced: None,
+        });
     }
 
     /// Whether an error is among them.
@@ -77,26 +74,17 @@ impl Diagnostics {
         self.0.dedup();
         self.0
     }
-
-    fn push(&mut self, place: &Place, problem: String, remedy: String, severity: Severity) {
-        let (file, line) = (place.file.clone(), place.line);
-        self.0.push(Diagnostic {
-            file,
-            line,
-            problem,
-            remedy,
-            severity,
-        });
-    }
 }
 
 /// Where something stands.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Place {
     /// The file, relative to the fleet directory.
     pub file: String,
     /// The line, from 1; 0 for the file as a whole.
     pub line: usize,
+    /// The character in the line, from 1; 0 for the line as a whole.
+    pub column: usize,
 }
 
 impl Place {
@@ -104,14 +92,30 @@ impl Place {
     pub fn file(file: impl Into<String>) -> Self {
         Self {
             file: file.into(),
-            line: 0,
+            ..Self::default()
+        }
+    }
+
+    /// A line as a whole.
+    pub fn line(file: impl Into<String>, line: usize) -> Self {
+        Self {
+            file: file.into(),
+            line,
+            column: 0,
         }
     }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
+        f.write_str(&self.file)?;
+        for number in [self.line, self.column] {
+            if number == 0 {
+                break;
+            }
+            write!(f, ":{number}")?;
+        }
+        Ok(())
     }
 }
 

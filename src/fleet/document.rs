@@ -7,6 +7,7 @@ use std::ops::Range;
 use toml::de::DeTable;
 use toml::de::DeValue;
 
+use crate::fleet::article;
 use crate::fleet::diagnostic::Diagnostics;
 use crate::fleet::diagnostic::Place;
 use crate::fleet::diagnostic::suggest;
@@ -15,6 +16,7 @@ use crate::fleet::diagnostic::suggest;
 #[derive(Debug)]
 pub(super) struct Document<'t> {
     file: &'t str,
+    text: &'t str,
     line_starts: Vec<usize>,
 }
 
@@ -33,12 +35,18 @@ impl<'t> Document<'t> {
             .map(|(index, _)| index + 1);
         let document = Document {
             file,
+            text,
             line_starts: [0].into_iter().chain(breaks).collect(),
         };
         let (table, errors) = DeTable::parse_recoverable(text);
         for error in &errors {
             let place = document.place(&error.span().unwrap_or_default());
-            diagnostics.error(&place, error.message(), "see toml.io for the notation");
+            let line = text.lines().nth(place.line.saturating_sub(1));
+            let remedy = match line.is_some_and(article::has_curly_quote) {
+                true => article::STRAIGHTEN,
+                false => "see toml.io for the notation",
+            };
+            diagnostics.report("toml-syntax", &place, error.message(), remedy);
         }
         if errors.is_empty() {
             let section = Section::new(&document, table.get_ref(), "", table.span());
@@ -51,9 +59,12 @@ impl<'t> Document<'t> {
         let line = self
             .line_starts
             .partition_point(|start| *start <= span.start);
+        let start = self.line_starts.get(line.saturating_sub(1)).copied();
+        let before = self.text.get(start.unwrap_or_default()..span.start);
         Place {
             file: self.file.to_owned(),
             line,
+            column: before.map_or(0, |before| before.chars().count() + 1),
         }
     }
 }
@@ -130,7 +141,8 @@ impl<'d, 't> Section<'d, 't> {
         diagnostics: &mut Diagnostics,
     ) -> Option<(String, Place)> {
         if self.get(key).is_none() {
-            diagnostics.error(
+            diagnostics.report(
+                "missing-key",
                 &self.place(),
                 format!("{} is missing", self.full(key)),
                 remedy,
@@ -251,7 +263,8 @@ impl<'d, 't> Section<'d, 't> {
             let place = self.document.place(&key.span());
             let name = key.get_ref().as_ref();
             let problem = format!("unknown key {:?}", self.full(name));
-            diagnostics.error(
+            diagnostics.report(
+                "unknown-key",
                 &place,
                 problem,
                 suggest(name, asked.iter().map(String::as_str)),
@@ -269,7 +282,8 @@ impl<'d, 't> Section<'d, 't> {
     ) {
         let given = integer(value).map_or_else(|| kind(value), |number| number.to_string());
         let problem = format!("{} is {given}, not {wanted}", self.full(key));
-        diagnostics.error(
+        diagnostics.report(
+            "wrong-type",
             place,
             problem,
             format!("give {} as {wanted}", self.full(key)),

@@ -22,7 +22,12 @@ pub(super) fn refusal(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) 
         _ => {
             let remedy =
                 "say \"not-found\" (404) or \"challenge\" (401, which phones with a password need)";
-            diagnostics.error(&place, format!("unknown refusal {refusal:?}"), remedy);
+            diagnostics.report(
+                "unknown-access",
+                &place,
+                format!("unknown refusal {refusal:?}"),
+                remedy,
+            );
             Refusal::default()
         }
     }
@@ -40,11 +45,16 @@ pub(super) fn access(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -
         "open" => {
             let remedy = "say `access = \"keys\"`, or take [keys], [passwords] and what else belongs to it away";
             let problem = "an open site asks nobody for keys or passwords";
-            diagnostics.error(&place, problem, remedy);
+            diagnostics.report("contradicting-access", &place, problem, remedy);
             None
         }
         _ => {
-            diagnostics.error(&place, format!("unknown access {access:?}"), remedy);
+            diagnostics.report(
+                "unknown-access",
+                &place,
+                format!("unknown access {access:?}"),
+                remedy,
+            );
             None
         }
     }
@@ -58,7 +68,12 @@ fn terms(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Terms {
         let place = section.get("plain_http").map(|(_, place)| place);
         let problem =
             "whoever is on the way reads the passwords of phones that ask over plain HTTP";
-        diagnostics.warning(&place.unwrap_or_else(|| section.place()), problem, remedy);
+        diagnostics.report(
+            "plain-http",
+            &place.unwrap_or_else(|| section.place()),
+            problem,
+            remedy,
+        );
     }
     Terms {
         generation,
@@ -86,7 +101,7 @@ fn generations(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> (u8,
         let remedy = format!(
             "retire old ones: at most {GENERATIONS} at once, none above {last}, `oldest` not above `generation`"
         );
-        diagnostics.error(&table.place(), problem, remedy);
+        diagnostics.report("bad-generations", &table.place(), problem, remedy);
     }
     let small = |number: u64| u8::try_from(number.min(last)).unwrap_or(Key::LAST_GENERATION);
     (small(generation), small(oldest))
@@ -98,10 +113,20 @@ fn relays(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Vec<Strin
         let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         if name.is_empty() || name.len() > 64 || !name.bytes().all(good) {
             let remedy = "use letters, digits, `-`, `_` and `.`, at most 64";
-            diagnostics.error(&place, format!("relay {name:?} is no name"), remedy);
+            diagnostics.report(
+                "bad-relay",
+                &place,
+                format!("relay {name:?} is no name"),
+                remedy,
+            );
         } else if relays.contains(&name) {
             let remedy = "take one of them away";
-            diagnostics.error(&place, format!("relay {name:?} is there twice"), remedy);
+            diagnostics.report(
+                "bad-relay",
+                &place,
+                format!("relay {name:?} is there twice"),
+                remedy,
+            );
         } else {
             relays.push(name);
         }
@@ -125,7 +150,7 @@ pub(super) fn passwords(section: &Section<'_, '_>, diagnostics: &mut Diagnostics
             _ => {
                 let problem = format!("the password of {user:?} is in no form that is known");
                 let remedy = "put the line here that `handset password USER` prints";
-                diagnostics.error(&place, problem, remedy);
+                diagnostics.report("bad-password", &place, problem, remedy);
             }
         }
     }
@@ -138,11 +163,11 @@ fn check_user(user: &str, password: &StoredPassword, place: &Place, diagnostics:
         let problem = format!("{user:?} is no user name");
         let remedy =
             "take one without `:` that is no hardware address: a device's password is its key";
-        diagnostics.error(place, problem, remedy);
+        diagnostics.report("bad-password", place, problem, remedy);
     }
     if matches!(password, StoredPassword::Plain(_)) {
         let problem = format!("the password of {user:?} can be read in this file");
         let remedy = "put the line here that `handset password USER` prints";
-        diagnostics.warning(place, problem, remedy);
+        diagnostics.report("readable-password", place, problem, remedy);
     }
 }

@@ -63,7 +63,8 @@ impl<'h> Files<'h> {
                     }
                     _ => "see that the file can be read",
                 };
-                diagnostics.error(
+                diagnostics.report(
+                    "unreadable",
                     &Place::file(file),
                     format!("cannot be read: {error}"),
                     remedy,
@@ -145,7 +146,12 @@ impl<'h> Files<'h> {
             let parts: Vec<&str> = file.split('/').collect();
             let [_, vendor, version, name] = parts.as_slice() else {
                 let remedy = "put images into firmware/<vendor>/<version>/";
-                diagnostics.error(&Place::file(&file), "is not in a version's folder", remedy);
+                diagnostics.report(
+                    "misplaced-file",
+                    &Place::file(&file),
+                    "is not in a version's folder",
+                    remedy,
+                );
                 continue;
             };
             if Vendor::find(vendor).is_none() {
@@ -173,7 +179,8 @@ impl<'h> Files<'h> {
                 Ok(entries) => entries,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => {
-                    diagnostics.error(
+                    diagnostics.report(
+                        "unreadable",
                         &Place::file(&folder),
                         format!("cannot be read: {error}"),
                         "",
@@ -184,7 +191,8 @@ impl<'h> Files<'h> {
             for entry in entries.flatten() {
                 let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
                     let remedy = "rename it: phones ask for names in UTF-8";
-                    diagnostics.error(
+                    diagnostics.report(
+                        "name-not-utf8",
                         &Place::file(&folder),
                         "holds a name that is not UTF-8",
                         remedy,
@@ -196,7 +204,8 @@ impl<'h> Files<'h> {
                     _ if name.starts_with('.') => {}
                     Ok(metadata) if metadata.is_dir() => folders.push(path),
                     Ok(_) => files.push(path),
-                    Err(error) => diagnostics.error(
+                    Err(error) => diagnostics.report(
+                        "unreadable",
                         &Place::file(&path),
                         format!("cannot be read: {error}"),
                         "",
@@ -224,7 +233,8 @@ impl<'h> Files<'h> {
                 Some(blob)
             }
             Err(error) => {
-                diagnostics.error(
+                diagnostics.report(
+                    "unreadable",
                     &Place::file(file),
                     format!("cannot be read: {error}"),
                     "see that the file can be read",
@@ -301,12 +311,18 @@ fn template_vendor(
 fn report_vendor(file: &str, folder: &str, diagnostics: &mut Diagnostics) {
     let known = ALL.iter().map(|vendor| vendor.name);
     let problem = format!("is not below a vendor's folder ({folder:?} is none)");
-    diagnostics.error(&Place::file(file), problem, suggest(folder, known));
+    diagnostics.report(
+        "unknown-vendor",
+        &Place::file(file),
+        problem,
+        suggest(folder, known),
+    );
 }
 
 fn report_twins(file: &str, diagnostics: &mut Diagnostics) {
     let remedy = "rename one: names are matched without regard to case";
-    diagnostics.error(
+    diagnostics.report(
+        "names-differ-by-case",
         &Place::file(file),
         "another file has this name but for its case",
         remedy,
@@ -330,7 +346,8 @@ fn check_template(
             && !text.contains("{% extends")
         {
             let remedy = format!("rename it, for example to {{mac}}-device.cfg: {reason}");
-            diagnostics.error(
+            diagnostics.report(
+                "false-master",
                 &Place::file(file),
                 format!("has the name of a master file, but no {mark}> in it"),
                 remedy,
@@ -347,7 +364,8 @@ fn check_reserved(vendor: &Vendor, file: &str, name: &str, diagnostics: &mut Dia
         .filter(|(pattern, _)| is_name(name, pattern))
     {
         let remedy = format!("give it another name: {reason}");
-        diagnostics.error(
+        diagnostics.report(
+            "reserved-name",
             &Place::file(file),
             format!("{pattern} is a reserved name"),
             remedy,
@@ -358,7 +376,7 @@ fn check_reserved(vendor: &Vendor, file: &str, name: &str, diagnostics: &mut Dia
 fn check_name(file: &str, name: &str, diagnostics: &mut Diagnostics) {
     if let Err(error) = Pattern::parse(name) {
         let remedy = "holes are {mac}, {MAC} and {model}; other names have no braces";
-        diagnostics.error(&Place::file(file), error.to_string(), remedy);
+        diagnostics.report("bad-name", &Place::file(file), error.to_string(), remedy);
     }
 }
 

@@ -5,6 +5,7 @@ use crate::key::Holder;
 use crate::key::Key;
 use crate::mac::MacAddress;
 use crate::secret::DeploymentSecrets;
+use crate::secret::Secret;
 use crate::site::Access;
 
 /// The longest address that fits a DHCP option of 255 bytes, with a file's name behind it.
@@ -56,9 +57,8 @@ pub fn address(
             "sites/{site}.toml does not name relay {relay:?}: add it to `relays`"
         ));
     }
-    let key = Key::make(secrets, terms.generation, &Holder { site, mac, relay });
-    let key = key.ok_or("no generation is left: change the deployment's secret")?;
-    let key = key.text();
+    let holder = Holder { site, mac, relay };
+    let key = make(secrets, terms.generation, &holder)?.text();
     let key = key.expose_text().unwrap_or_default();
     let address = match mac {
         Some(mac) => format!("{base}/{key}/{mac}/"),
@@ -71,4 +71,26 @@ pub fn address(
              shorten public_url or the site's name"
         )),
     }
+}
+
+/// The key of a site that asks for keys; `None` for one that is open or does not exist.
+pub fn site_key(fleet: &Fleet, secrets: &DeploymentSecrets, site: &str) -> Option<Secret> {
+    let Access::Keys(terms) = fleet.snapshot.deployment.sites.get(site)? else {
+        return None;
+    };
+    let holder = Holder {
+        site,
+        mac: None,
+        relay: None,
+    };
+    Some(make(secrets, terms.generation, &holder).ok()?.text())
+}
+
+fn make(
+    secrets: &DeploymentSecrets,
+    generation: u8,
+    holder: &Holder<'_>,
+) -> Result<Key, &'static str> {
+    let key = Key::make(secrets, generation, holder);
+    key.ok_or("no generation is left: change the deployment's secret")
 }

@@ -9,6 +9,7 @@ use crate::fleet::document::Document;
 use crate::fleet::document::Section;
 use crate::fleet::entrance;
 use crate::fleet::files::Files;
+use crate::fleet::silence::Silences;
 use crate::fleet::values;
 use crate::map::Map;
 use crate::release::ModelRecord;
@@ -28,6 +29,8 @@ pub(super) struct DeploymentFile {
     pub(super) layer: Layer,
     /// Its bounds on uploads.
     pub(super) uploads: Uploads,
+    /// The findings that the operator lives with.
+    pub(super) silences: Silences,
     /// How its images are sent.
     pub(super) images: Images,
     /// What those hear who may not.
@@ -103,6 +106,7 @@ pub(super) fn deployment(files: &Files<'_>, diagnostics: &mut Diagnostics) -> De
         |section, diagnostics| {
             deployment.layer = layer(section, diagnostics);
             deployment.uploads = uploads(section, diagnostics);
+            deployment.silences = Silences::read(section, diagnostics);
             deployment.images = images(section, diagnostics);
             deployment.refusal = entrance::refusal(section, diagnostics);
         },
@@ -157,7 +161,7 @@ pub(super) fn sites(
     }
     if sites.good.is_empty() && sites.broken.is_empty() {
         let remedy = "add sites/NAME.toml with `access = \"open\"`";
-        diagnostics.error(&Place::file("sites"), "there is no site", remedy);
+        diagnostics.report("no-site", &Place::file("sites"), "there is no site", remedy);
     }
     sites
 }
@@ -171,7 +175,8 @@ pub(super) fn models(files: &Files<'_>, diagnostics: &mut Diagnostics) -> Map<Mo
                 && models.insert(name.clone(), record).is_some()
             {
                 let remedy = "keep one file a model";
-                diagnostics.error(
+                diagnostics.report(
+                    "duplicate-model",
                     &section.place(),
                     format!("model {name:?} has another file"),
                     remedy,
@@ -206,7 +211,12 @@ fn site(
     {
         let known = suggest(tenant, tenants.keys().map(String::as_str));
         let remedy = format!("add tenants/{tenant}.toml ({known})");
-        diagnostics.error(place, format!("unknown tenant {tenant:?}"), remedy);
+        diagnostics.report(
+            "unknown-tenant",
+            place,
+            format!("unknown tenant {tenant:?}"),
+            remedy,
+        );
     }
     let access = entrance::access(section, diagnostics);
     let passwords = entrance::passwords(section, diagnostics);
@@ -242,7 +252,12 @@ fn check_url(url: &str, place: &Place, diagnostics: &mut Diagnostics) -> Option<
     });
     if !good || clean.contains('@') {
         let remedy = "give scheme and host that phones reach the server by, such as https://prov.example.net";
-        diagnostics.error(place, format!("public_url {url:?} is no address"), remedy);
+        diagnostics.report(
+            "bad-address",
+            place,
+            format!("public_url {url:?} is no address"),
+            remedy,
+        );
         return None;
     }
     Some(clean.to_owned())
@@ -254,7 +269,8 @@ fn check_host(host: &str, place: Place, diagnostics: &mut Diagnostics) -> Option
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte));
     if !good || host.contains("//") {
-        diagnostics.error(
+        diagnostics.report(
+            "bad-address",
             &place,
             format!("{host:?} is no host name"),
             "give the name alone, without scheme, port or path",
@@ -283,7 +299,8 @@ fn layer(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Layer {
                 }
                 None => {
                     let remedy = "give the name of a folder in firmware/<vendor>/, in quotes";
-                    diagnostics.error(
+                    diagnostics.report(
+                        "wrong-type",
                         &place,
                         format!("the version of {name:?} is not text"),
                         remedy,
@@ -357,7 +374,7 @@ fn model(
             "spell it as its maker does, or say its vendor: {}",
             suggest(&record.vendor, vendors)
         );
-        diagnostics.error(&vendor_place, problem, remedy);
+        diagnostics.report("unknown-vendor", &vendor_place, problem, remedy);
         return None;
     }
     Some((
@@ -392,7 +409,8 @@ fn place_name(file: &str, diagnostics: &mut Diagnostics) -> Option<String> {
             .all(|byte| letters(byte) || matches!(byte, b'-' | b'_'));
     if !good {
         let remedy = "name it with lower-case letters, digits, - and _, at most 63, the first a letter or digit";
-        diagnostics.error(
+        diagnostics.report(
+            "bad-place-name",
             &Place::file(file),
             format!("{name:?} cannot stand in an address"),
             remedy,

@@ -44,14 +44,35 @@ pub(super) fn read(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> 
             enter(&mut read, setting, value, &place, diagnostics);
         }
     }
-    complete(&mut read);
+    let offset = section.get("time_offset").map(|(_, place)| place);
+    let place = offset.unwrap_or_else(|| section.place());
+    complete(&mut read, &place, diagnostics);
     read
 }
 
 /// A layer that gives an offset but no zone says that there is no daylight saving.
-pub(super) fn complete(read: &mut Settings) {
+pub(super) fn complete(read: &mut Settings, place: &Place, diagnostics: &mut Diagnostics) {
+    check_offset(read, place, diagnostics);
     if read.contains_key("time_offset") && !read.contains_key("time_zone") {
         read.insert("daylight".to_owned(), Json::Null);
+    }
+}
+
+/// An offset overrules a zone, which is seldom meant where one layer gives both.
+fn check_offset(read: &Settings, place: &Place, diagnostics: &mut Diagnostics) {
+    let name = read
+        .get("time_zone")
+        .and_then(Json::as_str)
+        .unwrap_or_default();
+    let zone = time_zone::find(name).or_else(|| time_zone::parse(name).ok());
+    let (Some(zone), Some(offset)) = (zone, read.get("time_offset").and_then(Json::as_i64)) else {
+        return;
+    };
+    let standard = i64::from(zone.standard_offset);
+    if offset != standard {
+        let problem = format!("time_offset is {offset}, {name} has {standard}");
+        let remedy = "give the zone alone";
+        diagnostics.report("time-offset-contradicts-zone", place, problem, remedy);
     }
 }
 
@@ -185,7 +206,12 @@ fn enter(
                 Some(nearest) => format!("did you mean {nearest:?}?"),
                 None => "give an IANA name such as America/Chicago, or a POSIX TZ rule".to_owned(),
             };
-            diagnostics.error(place, format!("unknown time zone {name:?}"), remedy);
+            diagnostics.report(
+                "unknown-time-zone",
+                place,
+                format!("unknown time zone {name:?}"),
+                remedy,
+            );
             return;
         };
         // An offset of the same layer overrules the zone's, whichever is written first.
@@ -229,7 +255,8 @@ fn parameters(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Json 
     for (vendor, (value, place)) in section.entries() {
         if Vendor::find(vendor).is_none() {
             let known = ALL.iter().map(|vendor| vendor.name);
-            diagnostics.error(
+            diagnostics.report(
+                "unknown-vendor",
                 &place,
                 format!("unknown vendor {vendor:?}"),
                 suggest(vendor, known),
@@ -238,7 +265,8 @@ fn parameters(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Json 
         }
         let Some(table) = section.section(&format!("parameters.{vendor}"), value, &place) else {
             let problem = format!("parameters.{vendor} is {}, not a table", kind(value));
-            diagnostics.error(
+            diagnostics.report(
+                "wrong-type",
                 &place,
                 problem,
                 "write [settings.parameters.VENDOR] and lines of \"name\" = \"text\"",
@@ -252,7 +280,12 @@ fn parameters(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Json 
                 Some(text) => drop(names.insert(name.to_owned(), Json::from(text))),
                 None => {
                     let problem = format!("parameter {name:?} is {}", kind(value));
-                    diagnostics.error(&place, problem, "give it as text, a number, true or false");
+                    diagnostics.report(
+                        "wrong-type",
+                        &place,
+                        problem,
+                        "give it as text, a number, true or false",
+                    );
                 }
             }
         }
@@ -274,7 +307,12 @@ fn check_parameter(vendor: &str, name: &str, place: &Place, diagnostics: &mut Di
         .is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
     if !first || !name.chars().all(letter) {
         let remedy = "write the name as the vendor's manual does";
-        diagnostics.error(place, format!("{name:?} is no parameter's name"), remedy);
+        diagnostics.report(
+            "bad-parameter-name",
+            place,
+            format!("{name:?} is no parameter's name"),
+            remedy,
+        );
     }
 }
 
@@ -350,7 +388,12 @@ fn wrong(setting: &Setting, given: &str, place: &Place, diagnostics: &mut Diagno
         Kind::Parameters => "a table a vendor".to_owned(),
     };
     let problem = format!("{} is {given}, not {wanted}", setting.name);
-    diagnostics.error(place, problem, format!("{} Give {wanted}.", setting.help));
+    diagnostics.report(
+        "wrong-type",
+        place,
+        problem,
+        format!("{} Give {wanted}.", setting.help),
+    );
 }
 
 fn report_unknown(
@@ -365,5 +408,10 @@ fn report_unknown(
         Some(nearest) => format!("did you mean {nearest:?}?"),
         None => format!("known: {}", names.collect::<Vec<_>>().join(", ")),
     };
-    diagnostics.error(place, format!("unknown {what} {name:?}"), remedy);
+    diagnostics.report(
+        "unknown-setting",
+        place,
+        format!("unknown {what} {name:?}"),
+        remedy,
+    );
 }

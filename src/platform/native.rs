@@ -6,14 +6,17 @@
 
 mod body;
 mod caller;
+mod certificate;
 mod connection;
 mod exchange;
+mod failures;
 mod listener;
 pub mod log;
 pub mod operate;
+pub mod proxy;
 mod replays;
 pub mod s3;
-mod tls;
+pub(crate) mod tls;
 pub mod watch;
 mod wire;
 
@@ -25,6 +28,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Body as HttpBody;
@@ -35,6 +39,8 @@ use tokio::sync::watch::Sender;
 
 use crate::platform::native::exchange::Exchange;
 use crate::platform::native::log::Log;
+use crate::platform::native::proxy::Proxies;
+use crate::platform::native::tls::Tls;
 pub use crate::platform::native::tls::TlsError;
 use crate::secret::DeploymentSecrets;
 use crate::store::Blobs;
@@ -64,7 +70,61 @@ pub struct ServeOptions {
     pub secrets: Option<DeploymentSecrets>,
     /// The certificate chain and the private key, both PEM; without them there is no TLS.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// Wrong keys and passwords that a network may bring a minute before it hears 429; 0 is any number.
+    pub failures: u32,
+    /// Whom else to believe about who asks.
+    pub proxies: Proxies,
+    /// PEM file with the authorities of client certificates; without it, none is asked for.
+    pub client_authorities: Option<PathBuf>,
+    /// Whether those certificates may be out of date, as phones' from the factory often are.
+    pub expired_certificates: bool,
+    /// How long to wait for a client.
+    pub patience: Patience,
+    /// Connections that a thread holds at once; more wait for one of them to end.
+    pub connections: usize,
 }
+
+/// How long to wait for a client that does not come to the point.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For the handshake of TLS.
+    pub handshake: Duration,
+    /// For a whole head, and for how long a connection may idle between requests.
+    pub head: Duration,
+    /// How long nothing at all may move while a body does.
+    pub body: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(15),
+            head: Duration::from_secs(30),
+            // Phones erase flash between two reads.
+            body: Duration::from_secs(120),
+        }
+    }
+}
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            site: None,
+            secrets: None,
+            tls: None,
+            failures: FAILURES,
+            proxies: Proxies::default(),
+            client_authorities: None,
+            expired_certificates: false,
+            patience: Patience::default(),
+            connections: 8192,
+        }
+    }
+}
+
+/// More than a person who mistypes and a phone that tries again make, and hopeless for whoever guesses.
+pub const FAILURES: u32 = 60;
 
 /// A server at work; it stops when dropped.
 #[derive(Debug)]
@@ -128,9 +188,7 @@ impl Server {
         options: &ServeOptions,
         log: Log,
     ) -> Result<Self, ServeError> {
-        let tls = options.tls.as_ref();
-        let tls = tls.map(|(certificate, key)| tls::acceptor(certificate, key));
-        let tls = tls.transpose().map_err(ServeError::Tls)?;
+        let tls = Tls::new(options).map_err(ServeError::Tls)?;
         let sockets = listener::bind(options.listen)
             .map_err(|error| ServeError::Listen(options.listen, error))?;
         let address = sockets.address;
@@ -144,8 +202,9 @@ impl Server {
             threads: Vec::new(),
         };
         for socket in sockets.listeners {
-            let worker = listener::Worker::new(exchange.clone(), tls.clone(), stopping.clone())
-                .map_err(ServeError::System)?;
+            let worker =
+                listener::Worker::new(exchange.clone(), tls.clone(), options, stopping.clone())
+                    .map_err(ServeError::System)?;
             let thread = thread::Builder::new().name("serve".to_owned());
             let thread = thread.spawn(move || worker.run(socket));
             server.threads.push(thread.map_err(ServeError::System)?);

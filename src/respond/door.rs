@@ -125,10 +125,11 @@ impl<S: Records> Door<'_, S> {
     }
 
     fn challenge(&self, site: &str, secrets: &DeploymentSecrets, stale: bool) -> Vec<String> {
-        let now = self.request.now;
-        // What a nonce must not be is another site's or old; that two are the same does no harm.
-        let number = (self.request.id ^ u128::from(now)).to_be_bytes();
-        let [_, _, _, _, _, _, _, _, random @ ..] = number;
+        let (now, id) = (self.request.now, self.request.id);
+        // Two of one process are never the same, for its requests' numbers rise and its clock does not fall: where
+        // uses are counted, two phones with one nonce would take each other for replays.
+        let [high, low] = [id >> 64, id & u128::from(u64::MAX)];
+        let [_, _, _, _, _, _, _, _, random @ ..] = (high + low + u128::from(now)).to_be_bytes();
         let challenge = Challenge {
             realm: access::REALM,
             nonce: &Nonce::make(secrets, site, now / 1000, random),

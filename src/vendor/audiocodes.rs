@@ -26,6 +26,7 @@ pub const AUDIOCODES: Vendor = Vendor {
     ],
     posts: false,
     factory_password: None,
+    certificate: &[("CN", "{mac}")],
     hand_over: HandOver::All,
     follows_redirects: false,
     text: Format::KeyValue,

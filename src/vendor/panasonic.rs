@@ -31,6 +31,7 @@ pub const PANASONIC: Vendor = Vendor {
     ],
     posts: false,
     factory_password: None,
+    certificate: &[("CN", "{mac}")],
     // What a device's own file says goes before the file that DHCP led to (KX-UT123, page 46). Whether a KX-UTG
     // takes an address from its own file is not written anywhere.
     hand_over: HandOver::Families(&["ut"]),

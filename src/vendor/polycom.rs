@@ -43,6 +43,7 @@ pub const POLYCOM: Vendor = Vendor {
     ],
     posts: false,
     factory_password: Some(("PlcmSpIp", "PlcmSpIp")),
+    certificate: &[("CN", "{mac}")],
     hand_over: HandOver::All,
     follows_redirects: true,
     text: Format::Xml,

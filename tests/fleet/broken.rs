@@ -1,7 +1,7 @@
 //! The cases of `tests/fleet/broken.txt`: files over a small sound fleet, and everything that is said.
 //!
 //! `=== name` begins a case, `--- file` a file, `--- says` what `handset check` finds, which
-//! `UPDATE_FIXTURES=1 cargo test --test fleet` rewrites. In a file, `\r` and `\0` stand for themselves.
+//! `UPDATE_FIXTURES=1 cargo test --test fleet` rewrites. In a file, `\r`, `\0` and the byte `\xff` stand for themselves.
 
 use std::fmt::Write;
 use std::fs;
@@ -9,6 +9,9 @@ use std::path::Path;
 
 use handset::fleet;
 use handset::fleet::Hashes;
+use handset::fleet::finding;
+use handset::fleet::finding::FINDINGS;
+use handset::fleet::finding::Finding;
 
 const SOUND: [(&str, &str); 3] = [
     ("handset.toml", ""),
@@ -38,6 +41,42 @@ fn every_fault_is_named_with_its_remedy() {
     if updating() {
         fs::write(path, cases.iter().map(Case::write).collect::<String>()).unwrap();
     }
+}
+
+/// What is said of findings is one page, and every finding of the table has a case.
+#[test]
+fn every_finding_is_documented_and_provoked() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = root.join("docs/check.md");
+    if updating() {
+        fs::write(&page, finding::document()).unwrap();
+    }
+    let written = fs::read_to_string(&page).unwrap_or_default();
+    assert_eq!(written, finding::document(), "docs/check.md is out of date");
+    let cases = fs::read_to_string(root.join("tests/fleet/broken.txt")).unwrap();
+    for Finding { code, .. } in FINDINGS {
+        let elsewhere = UNPROVOKED.iter().any(|(known, _)| known == code);
+        let provoked = cases.contains(&format!(" [{code}]\n"));
+        assert_eq!(provoked, !elsewhere, "{code} has no case");
+    }
+}
+
+/// Findings without a case, and why.
+const UNPROVOKED: &[(&str, &str)] = &[
+    (
+        "name-not-utf8",
+        "the cases are UTF-8, and so are the names of some file systems",
+    ),
+    ("no-site", "every case stands on a fleet that has one"),
+];
+
+fn unescaped(text: &str) -> Vec<u8> {
+    let text = text.replace("\\r", "\r").replace("\\0", "\0");
+    let mut parts = text.split("\\xff").map(str::as_bytes);
+    let first = parts.next().unwrap().to_vec();
+    parts.fold(first, |before, after| {
+        [&before, &b"\xff"[..], after].concat()
+    })
 }
 
 fn updating() -> bool {
@@ -73,7 +112,7 @@ impl<'t> Case<'t> {
         for (name, text) in SOUND.iter().chain(&self.files) {
             let path = directory.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text.replace("\\r", "\r").replace("\\0", "\0")).unwrap();
+            fs::write(path, unescaped(text)).unwrap();
         }
         let found = match fleet::compile(directory.path(), &mut Hashes::default()) {
             Ok(fleet) => fleet::check::check(&fleet),
@@ -81,7 +120,10 @@ impl<'t> Case<'t> {
         };
         assert!(!found.is_empty(), "{}: nothing is wrong", self.name);
         found.iter().fold(String::new(), |mut text, found| {
-            let _ = writeln!(text, "{found}");
+            let _ = match &found.silenced {
+                None => writeln!(text, "{found}"),
+                Some(reason) => writeln!(text, "silenced {found}\n  reason: {reason}"),
+            };
             text
         })
     }

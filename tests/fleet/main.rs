@@ -6,4 +6,9 @@
 )]
 
 mod broken;
+mod dhcp;
+mod diff;
+mod firmware;
 mod hostile;
+mod import;
+mod reports;

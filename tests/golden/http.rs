@@ -53,10 +53,8 @@ fn fixture(name: &str) -> PathBuf {
 
 fn start(store: impl Store) -> Server {
     let options = ServeOptions {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        site: None,
         secrets: Some(secrets()),
-        tls: None,
+        ..ServeOptions::default()
     };
     Server::start(Arc::new(store), &options, Log::to(std::io::sink())).unwrap()
 }

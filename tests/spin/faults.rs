@@ -13,6 +13,7 @@ use crate::bucket::SECRET;
 use crate::bucket::block_on;
 use crate::client;
 use crate::client::Answer;
+use crate::client::secret::with_keys;
 use crate::host::Deployment;
 use crate::host::Host;
 use crate::host::fixture;
@@ -105,7 +106,8 @@ fn a_bucket_that_breaks_off_closes_the_connection() {
     let bucket = Scripted::start(vec![half]);
     let host = misled(&deployment, bucket.address, "20000");
     let mut stream = client::connect(host.address);
-    write!(stream, "GET {IMAGE} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let image = with_keys(IMAGE);
+    write!(stream, "GET {image} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     let bytes = client::rest(&mut stream);
     let text = String::from_utf8_lossy(&bytes).to_lowercase();
     if !text.is_empty() {
@@ -162,7 +164,8 @@ fn what_was_not_acknowledged_is_not_there() {
 fn half_an_upload_is_not_kept() {
     let deployment = Deployment::of_fixture("office");
     let mut stream = client::connect(deployment.address());
-    let head = format!("PUT {UPLOAD} HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n");
+    let name = with_keys(UPLOAD);
+    let head = format!("PUT {name} HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n");
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(&[b'a'; 50_000]).unwrap();
     stream.shutdown(Shutdown::Write).unwrap();

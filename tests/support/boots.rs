@@ -58,26 +58,29 @@ pub(crate) fn the_article(server: SocketAddr) {
     }
 }
 
+/// The office's phones: model, hardware address, site, and the firmware that they end with.
+pub(crate) const OFFICE: &[(&str, &str, &str, &str)] = &[
+    ("VVX 500", "0004f2000500", "hq", "5.9.7"),
+    ("VVX 450", "64167f000450", "hq", "5.9.5"),
+    ("SoundPoint IP 331", "0004f2000331", "hq", "4.0.15"),
+    ("420HD", "00908f000420", "hq", "2.2.8.61"),
+    ("440HD", "00908f000440", "hq", "2.2.8.61"),
+    ("KX-UT136", "0080f0000136", "hq", "01.133"),
+    ("KX-UTG200", "0080f0000200", "hq", "03.131"),
+    ("KX-UT113", "0080f0000113", "branch", "01.133"),
+    ("420HD", "00908f000421", "branch", "2.2.12"),
+    ("VVX 500", "0004f2000501", "branch", "5.9.5"),
+];
+
 /// Every simulated model that the office has comes up.
 pub(crate) fn the_office(server: SocketAddr) {
-    for (model, mac, site, firmware) in [
-        ("VVX 500", "0004f2000500", "hq", "5.9.7"),
-        ("VVX 450", "64167f000450", "hq", "5.9.5"),
-        ("SoundPoint IP 331", "0004f2000331", "hq", "4.0.15"),
-        ("420HD", "00908f000420", "hq", "2.2.8.61"),
-        ("440HD", "00908f000440", "hq", "2.2.8.61"),
-        ("KX-UT136", "0080f0000136", "hq", "01.133"),
-        ("KX-UTG200", "0080f0000200", "hq", "03.131"),
-        ("KX-UT113", "0080f0000113", "branch", "01.133"),
-        ("420HD", "00908f000421", "branch", "2.2.12"),
-        ("VVX 500", "0004f2000501", "branch", "5.9.5"),
-    ] {
+    for (model, mac, site, firmware) in OFFICE {
         let url = with_keys(&format!("http://prov.example.net/{site}/~{mac}/"));
         let mut arguments = phone(model, mac, url);
         arguments.resolve = vec![format!("prov.example.net={}", server)];
         let (good, report) = boot_phone(&arguments);
         assert!(good, "{model} {mac}: {report:#}");
-        assert_eq!(report["firmware"], firmware, "{model} {mac}");
+        assert_eq!(report["firmware"], *firmware, "{model} {mac}");
         assert!(
             !report.to_string().contains("s3cret"),
             "{model}: a password is printed"

@@ -12,7 +12,9 @@ pub(crate) fn secrets() -> DeploymentSecrets {
     DeploymentSecrets::parse(SECRET).unwrap()
 }
 
-/// A target with its keys: `/hq/~/name` with the site's, `/hq/~0004f2000500/name` with the device's own.
+/// A target with its keys: in `/hq/~/name` the site's, in `/hq/~0004f2000500/name` the device's own and the
+/// directory that says whose it is. `~!0004f2000500` leaves that directory out, `~@closet` is a relay's,
+/// `~branch` another site's, `~^` the site's in upper case.
 pub(crate) fn with_keys(target: &str) -> String {
     let (before, path) = match target.split_once("://") {
         Some((scheme, rest)) => {
@@ -23,29 +25,54 @@ pub(crate) fn with_keys(target: &str) -> String {
     };
     // Where the host names the site, it is this one.
     let mut site = if path.starts_with("/~") { "hq" } else { "" };
-    let segments = path
-        .split('/')
-        .map(|segment| match segment.strip_prefix('~') {
-            Some(mac) => {
-                let holder = Holder {
-                    site,
-                    mac: mac.parse().ok(),
-                    relay: None,
-                };
-                let key = Key::make(&secrets(), 0, &holder).unwrap().text();
-                let key = key.expose_text().unwrap().to_owned();
-                if mac.is_empty() {
-                    key
-                } else {
-                    format!("{key}/{mac}")
-                }
-            }
-            None => {
-                if site.is_empty() {
-                    site = segment;
-                }
-                segment.to_owned()
-            }
-        });
+    let segments = path.split('/').map(|segment| {
+        if site.is_empty() {
+            site = segment;
+        }
+        match segment.strip_prefix('~') {
+            Some(holder) => segment_of(site, holder),
+            None => segment.to_owned(),
+        }
+    });
     before + &segments.collect::<Vec<_>>().join("/")
+}
+
+fn segment_of(site: &str, holder: &str) -> String {
+    let silent = holder.strip_prefix('!');
+    if let Ok(mac) = silent.unwrap_or(holder).parse() {
+        let key = key(&Holder {
+            site,
+            mac: Some(mac),
+            relay: None,
+        });
+        return match silent {
+            Some(_) => key,
+            None => format!("{key}/{holder}"),
+        };
+    }
+    let of_site = Holder {
+        site,
+        mac: None,
+        relay: None,
+    };
+    match holder {
+        "" => key(&of_site),
+        "^" => key(&of_site).to_uppercase(),
+        _ => match holder.strip_prefix('@') {
+            Some(relay) => key(&Holder {
+                relay: Some(relay),
+                ..of_site
+            }),
+            None => key(&Holder {
+                site: holder,
+                ..of_site
+            }),
+        },
+    }
+}
+
+/// A key of the first generation.
+pub(crate) fn key(holder: &Holder<'_>) -> String {
+    let key = Key::make(&secrets(), 0, holder).unwrap().text();
+    key.expose_text().unwrap().to_owned()
 }

@@ -65,26 +65,42 @@ impl Local {
         });
         let file = work.path().join("settings.json");
         fs::write(&file, settings.to_string()).unwrap();
+        // Miniflare's start fails now and then on a busy machine, see serve.mjs.
+        let mut ups = (0..STARTS).filter_map(|_| Self::up(&file));
+        let (process, commands, answers, addresses) =
+            ups.next().expect("the Worker does not start");
+        Self {
+            addresses,
+            commands: Some(commands),
+            answers,
+            process,
+            _work: work,
+        }
+    }
+
+    /// A process, what it reads and writes, and where it listens; `None` if it ended before it said so.
+    fn up(settings: &Path) -> Option<(Child, ChildStdin, BufReader<ChildStdout>, Vec<SocketAddr>)> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut process = Command::new("node")
             .arg(root.join("xtask/node/serve.mjs"))
             .env("HANDSET_SECRET", SECRET)
-            .arg(&file)
+            .arg(settings)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut local = Self {
-            addresses: Vec::new(),
-            commands: process.stdin.take(),
-            answers: BufReader::new(process.stdout.take().unwrap()),
-            process,
-            _work: work,
+        let (commands, answers) = (process.stdin.take(), process.stdout.take());
+        let mut answers = BufReader::new(answers.unwrap());
+        let mut line = String::new();
+        answers.read_line(&mut line).unwrap();
+        let Ok(up) = serde_json::from_str::<Value>(&line) else {
+            process.wait().unwrap();
+            return None;
         };
-        let up = local.line();
         let addresses = up["addresses"].as_array().unwrap();
         let parse = |address: &Value| address.as_str().unwrap().parse().unwrap();
-        local.addresses = addresses.iter().map(parse).collect();
-        local
+        let addresses = addresses.iter().map(parse).collect();
+        Some((process, commands.unwrap(), answers, addresses))
     }
 
     /// The first isolate's.
@@ -117,6 +133,9 @@ impl Local {
         serde_json::from_str(&line).expect("the Worker's process ended early")
     }
 }
+
+/// How often it is tried to start one.
+const STARTS: usize = 5;
 
 /// The process ends when its input does.
 impl Drop for Local {

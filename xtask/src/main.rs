@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod dev;
+mod fail2ban;
 mod node;
 mod parts;
 mod spin;

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use crate::fail2ban;
 use crate::node;
 use crate::spin;
 use crate::wasm_targets;
@@ -36,6 +37,7 @@ const FUZZ_TARGETS: &[&str] = &[
     "path",
     "pattern",
     "range",
+    "tftp",
     "user_agent",
 ];
 
@@ -119,8 +121,39 @@ fn clippy() -> Result<(), String> {
 }
 
 fn native() -> Result<(), String> {
-    cargo(&["test", "--workspace", "--locked"])
+    install_clients();
+    cargo(&["test", "--workspace", "--locked"])?;
+    fail2ban::ensure()?;
+    cargo(&["test", "--test", "fail2ban", "--locked"])
 }
+
+/// TFTP clients that nobody here wrote, where Debian has them and we may; tests say which they go without.
+fn install_clients() {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let installed =
+        |program: &str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
+    let missing: Vec<&str> = TFTP_CLIENTS
+        .iter()
+        .filter(|(program, _)| !installed(program))
+        .map(|(_, package)| *package)
+        .collect();
+    if missing.is_empty() || !installed("apt-get") {
+        return;
+    }
+    let mut install = Command::new("apt-get");
+    install.args(["install", "-qq", "-y", "--no-install-recommends"]);
+    if let Err(problem) = run(install.args(&missing)) {
+        println!("without {}: {problem}", missing.join(", "));
+    }
+}
+
+/// Programs, and the packages that they are in.
+const TFTP_CLIENTS: &[(&str, &str)] = &[
+    ("atftp", "atftp"),
+    ("busybox", "busybox"),
+    ("curl", "curl"),
+    ("tftp", "tftp-hpa"),
+];
 
 fn wasm() -> Result<(), String> {
     wasm_targets::ensure_all()?;

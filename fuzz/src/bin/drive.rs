@@ -170,6 +170,9 @@ const SEEDS: &[&str] = &[
     "Digest username=\"u\", realm=\"office\", nonce=\"00\", uri=\"http://h//office/x.cfg?a\", response=\"753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1\", algorithm=SHA-256, cnonce=\"c\", nc=\"0000000a\", qop=\"auth\", opaque=\"o\"\n/office/x.cfg?a",
     "bq7fzrm2xk5uoe3wl6hdcyt4psa/pbkdf2-sha256:2:00ff:8ca523f5e9506fed4657c9700eebdbec8ca523f5e9506fed4657c9700eebdbec",
     "<?xml version=\"1.0\"?><APPLICATION APP_FILE_PATH=\"sip.ld\" CONFIG_FILES=\"a.cfg, [MACADDRESS]-b.cfg\"><APPLICATION_VVX400 CONFIG_FILES_VVX400=\"c\"/></APPLICATION>",
+    "2\x00\x01sip.ld\x00octet\x00blksize\x001428\x00windowsize\x0016\x00tsize\x000\x00\x04\x00\x04\x00\x00\x04\x00\x04\x00\x10\x04\x00\x04\x00\x09\x04\x00\x04\x00\x09\x04\x00\x05\x00\x08",
+    "!\x00\x02/a\\b-app.log\x00netascii\x00tsize\x0099\x00h\x00\x03\x00\x01xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\x06\x00\x03\x00\x02\x0d\x0a\x06\x00\x03\x00\x02\x0d\x0a",
+    "\x0a\x00\x01x\x00octet\x00\x1a\x00\x06blksize\x0016\x00windowsize\x004\x00\x14\x00\x03\x00\x01yyyyyyyyyyyyyyyy\x14\x00\x03\x00\x03yyyyyyyyyyyyyyyy\x07\x00\x03\x00\x02end\x04\x00\x04\x00\x00\x04\x00\x04\x00\x01",
 ];
 
 const WORDS: &[&str] = &[
@@ -210,4 +213,13 @@ const WORDS: &[&str] = &[
     "é",
     "\u{1F600}",
     "\n",
+    "\x00\x01",
+    "\x00\x03\x00\x01",
+    "\x00\x04\x00\x01",
+    "\x00\x05\x00\x00",
+    "\x00\x06",
+    "\x00octet\x00",
+    "blksize\x008\x00",
+    "windowsize\x0064\x00",
+    "\x04\x00\x04\x00\x02",
 ];

@@ -16,28 +16,32 @@ use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 use tokio::sync::watch::Receiver;
 use tokio::time;
-use tokio_rustls::TlsAcceptor;
 
+use crate::platform::native::Patience;
 use crate::platform::native::Store;
 use crate::platform::native::caller::Caller;
 use crate::platform::native::exchange::Exchange;
+use crate::platform::native::tls::Tls;
 use crate::platform::native::wire::Conduct;
 use crate::platform::native::wire::Wire;
 
 /// Serves a connection to its end.
 pub(super) async fn run<S: Store>(
     exchange: Arc<Exchange<S>>,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Tls>,
+    patience: Patience,
     stopping: Receiver<bool>,
     stream: TcpStream,
     peer: SocketAddr,
 ) {
     let Some(tls) = tls else {
-        return requests(exchange, stopping, stream, Caller::plain(peer)).await;
+        return requests(exchange, patience, stopping, stream, Caller::plain(peer)).await;
     };
-    match time::timeout(HANDSHAKE, tls.accept(stream)).await {
+    match time::timeout(patience.handshake, tls.acceptor.accept(stream)).await {
         Ok(Ok(stream)) => {
-            requests(exchange, stopping, stream, Caller::plain(peer).secured()).await;
+            let certificate = tls.device(stream.get_ref().1);
+            let caller = Caller::plain(peer).secured(certificate);
+            requests(exchange, patience, stopping, stream, caller).await;
         }
         Ok(Err(error)) => exchange.refused(peer, &format!("no TLS: {error}")),
         Err(_) => exchange.refused(peer, "no TLS: the handshake takes too long"),
@@ -46,6 +50,7 @@ pub(super) async fn run<S: Store>(
 
 async fn requests<S: Store>(
     exchange: Arc<Exchange<S>>,
+    patience: Patience,
     mut stopping: Receiver<bool>,
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
     caller: Caller,
@@ -57,10 +62,10 @@ async fn requests<S: Store>(
         async move { Ok::<_, Infallible>(exchange.answer(&caller, &conduct, request).await) }
     });
     let wire = TokioIo::new(Wire::new(stream, conduct.clone()));
-    let mut connection = pin!(protocol().serve_connection(wire, service));
-    let mut patience = time::interval(PATIENCE);
+    let mut connection = pin!(protocol(patience.head).serve_connection(wire, service));
+    let mut ticks = time::interval(patience.body);
     let mut stopped = false;
-    patience.reset();
+    ticks.reset();
     loop {
         tokio::select! {
             ended = connection.as_mut() => {
@@ -73,7 +78,7 @@ async fn requests<S: Store>(
                 connection.as_mut().graceful_shutdown();
                 stopped = true;
             }
-            _ = patience.tick() => {
+            _ = ticks.tick() => {
                 if !conduct.has_moved() {
                     return;
                 }
@@ -82,11 +87,11 @@ async fn requests<S: Store>(
     }
 }
 
-fn protocol() -> http1::Builder {
+fn protocol(head: Duration) -> http1::Builder {
     let mut protocol = http1::Builder::new();
     protocol
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER)
+        .header_read_timeout(head)
         .max_headers(HEADERS)
         .max_buf_size(BUFFER)
         // A phone that has sent its request may close its side and still read.
@@ -94,11 +99,6 @@ fn protocol() -> http1::Builder {
     protocol
 }
 
-const HANDSHAKE: Duration = Duration::from_secs(15);
-/// For a whole head, and for how long a connection may idle between requests.
-const HEADER: Duration = Duration::from_secs(30);
 const HEADERS: usize = 64;
 /// Bounds a head, and with one piece of a body what waits for a slow reader.
 const BUFFER: usize = 32 << 10;
-/// How long nothing at all may move while a body does: phones erase flash between two reads.
-const PATIENCE: Duration = Duration::from_secs(120);

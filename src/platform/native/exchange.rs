@@ -2,6 +2,7 @@
 
 use std::hash::BuildHasher;
 use std::hash::RandomState;
+use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -35,14 +36,17 @@ use crate::platform::native::ServeOptions;
 use crate::platform::native::Store;
 use crate::platform::native::body::Sending;
 use crate::platform::native::caller::Caller;
+use crate::platform::native::failures::Failures;
 use crate::platform::native::log::Log;
 use crate::platform::native::log::rfc3339;
+use crate::platform::native::proxy::Proxies;
 use crate::platform::native::replays::Counted;
 use crate::platform::native::wire::Conduct;
 use crate::respond::Payload;
 use crate::respond::Request;
 use crate::respond::Response;
 use crate::respond::respond;
+use crate::respond::too_many;
 use crate::route::Explanation;
 use crate::route::Logged;
 use crate::secret::DeploymentSecrets;
@@ -55,6 +59,8 @@ pub(super) struct Exchange<S> {
     site: Option<String>,
     secrets: Option<DeploymentSecrets>,
     replays: Counted,
+    failures: Failures,
+    proxies: Proxies,
     log: Log,
     process: u64,
     serial: AtomicU64,
@@ -64,6 +70,11 @@ pub(super) struct Exchange<S> {
 #[derive(Serialize)]
 struct Line<'a> {
     time: String,
+    /// A name that does not change, for whoever acts on the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<&'static str>,
+    /// Who asks. It stands before all that a client can write into a line.
+    client: IpAddr,
     peer: SocketAddr,
     #[serde(skip_serializing_if = "Option::is_none")]
     method: Option<&'a str>,
@@ -83,7 +94,9 @@ struct Line<'a> {
 /// What a request's line in the log is made from once the response is out.
 struct Report {
     began: Instant,
+    client: IpAddr,
     peer: SocketAddr,
+    failed: bool,
     method: Method,
     path: String,
     user_agent: Option<String>,
@@ -98,6 +111,8 @@ impl<S: Store> Exchange<S> {
             site: options.site.clone(),
             secrets: options.secrets.clone(),
             replays: Counted::default(),
+            failures: Failures::a_minute(options.failures),
+            proxies: options.proxies.clone(),
             log,
             process: RandomState::new().hash_one(std::process::id()),
             serial: AtomicU64::new(0),
@@ -113,6 +128,8 @@ impl<S: Store> Exchange<S> {
         };
         self.log.line(&Line {
             time: rfc3339(SystemTime::now()),
+            event: None,
+            client: peer.ip().to_canonical(),
             peer,
             method: None,
             path: None,
@@ -135,7 +152,8 @@ impl<S: Store> Exchange<S> {
         let began = Instant::now();
         let (head, incoming) = request.into_parts();
         conduct.drained.set(incoming.is_end_stream());
-        let mut report = Report::of(&head, caller.peer, began);
+        let caller = Rc::new(caller.behind(&self.proxies, &head.headers));
+        let mut report = Report::of(&head, &caller, began);
         let head_only = head.method == Method::HEAD;
         let chunked = head.headers.contains_key(header::TRANSFER_ENCODING);
         let mut response = match misframed(&head) {
@@ -146,6 +164,10 @@ impl<S: Store> Exchange<S> {
                 handled.await
             }
         };
+        report.failed = response.failed;
+        if response.failed && self.failures.too_many(caller.client().network) {
+            response = too_many(response.explanation);
+        }
         if chunked {
             // RFC 9112 section 6.1: whoever puts us behind another server may see other requests here.
             let close = HeaderValue::from_static("close");
@@ -220,12 +242,14 @@ impl<S: Store> Exchange<S> {
 }
 
 impl Report {
-    fn of(head: &Parts, peer: SocketAddr, began: Instant) -> Self {
+    fn of(head: &Parts, caller: &Caller, began: Instant) -> Self {
         let user_agent = head.headers.get(header::USER_AGENT);
         let user_agent = user_agent.map(|value| String::from_utf8_lossy(value.as_bytes()));
         Self {
             began,
-            peer,
+            client: caller.address,
+            peer: caller.peer,
+            failed: false,
             method: head.method.clone(),
             path: logged_path(head.uri.path()),
             user_agent: user_agent.map(|text| shortened(&text)),
@@ -237,6 +261,8 @@ impl Report {
     fn line(&self, bytes: u64, whole: bool) -> Line<'_> {
         Line {
             time: rfc3339(SystemTime::now()),
+            event: self.failed.then_some(REFUSED_CREDENTIAL),
+            client: self.client,
             peer: self.peer,
             method: Some(self.method.as_str()),
             path: Some(&self.path),
@@ -342,4 +368,6 @@ fn milliseconds(time: SystemTime) -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// What the filter in deploy/fail2ban looks for.
+const REFUSED_CREDENTIAL: &str = "refused-credential";
 const LONGEST_LOGGED: usize = 256;

@@ -19,12 +19,14 @@ use tokio::sync::watch::Receiver;
 use tokio::task::JoinSet;
 use tokio::task::LocalSet;
 use tokio::time;
-use tokio_rustls::TlsAcceptor;
 
+use crate::platform::native::Patience;
+use crate::platform::native::ServeOptions;
 use crate::platform::native::Store;
 use crate::platform::native::connection;
 use crate::platform::native::exchange::Exchange;
 use crate::platform::native::s3;
+use crate::platform::native::tls::Tls;
 
 /// Sockets that share one address.
 pub(super) struct Sockets {
@@ -63,7 +65,9 @@ fn listen(address: SocketAddr) -> io::Result<StdListener> {
 /// A thread that serves.
 pub(super) struct Worker<S: Store> {
     exchange: Arc<Exchange<S>>,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Tls>,
+    patience: Patience,
+    connections: usize,
     stopping: Receiver<bool>,
     runtime: Runtime,
 }
@@ -71,7 +75,8 @@ pub(super) struct Worker<S: Store> {
 impl<S: Store> Worker<S> {
     pub(super) fn new(
         exchange: Arc<Exchange<S>>,
-        tls: Option<TlsAcceptor>,
+        tls: Option<Tls>,
+        options: &ServeOptions,
         stopping: Receiver<bool>,
     ) -> io::Result<Self> {
         let runtime = Builder::new_current_thread()
@@ -81,6 +86,8 @@ impl<S: Store> Worker<S> {
         Ok(Self {
             exchange,
             tls,
+            patience: options.patience,
+            connections: options.connections,
             stopping,
             runtime,
         })
@@ -108,7 +115,7 @@ impl<S: Store> Worker<S> {
                 // A server that is gone is one that stops.
                 _ = stopping.wait_for(|stop| *stop) => break,
                 Some(_) = connections.join_next() => {}
-                accepted = listener.accept(), if connections.len() < MOST_CONNECTIONS => {
+                accepted = listener.accept(), if connections.len() < self.connections => {
                     match accepted {
                         Ok((stream, peer)) => {
                             connections.spawn_local(self.connection(stream, peer));
@@ -128,19 +135,17 @@ impl<S: Store> Worker<S> {
         peer: SocketAddr,
     ) -> impl Future<Output = ()> + 'static {
         let (exchange, tls) = (self.exchange.clone(), self.tls.clone());
-        let stopping = self.stopping.clone();
+        let (patience, stopping) = (self.patience, self.stopping.clone());
         async move {
             // A response's last piece must not wait for the acknowledgement of the one before.
             let _ = stream.set_nodelay(true);
-            connection::run(exchange, tls, stopping, stream, peer).await;
+            connection::run(exchange, tls, patience, stopping, stream, peer).await;
         }
     }
 }
 
 const BACKLOG: i32 = 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Per thread; more wait in the backlog.
-const MOST_CONNECTIONS: usize = 8192;
 /// Uploads that sync at the same time, per thread; more wait.
 const SYNCING_THREADS: usize = 16;
 /// How long requests under way may take to finish when the server stops.

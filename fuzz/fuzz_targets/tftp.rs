@@ -1,0 +1,4 @@
+//! The target `tftp` under libFuzzer; see `fuzz/src/lib.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| handset_fuzz::tftp(bytes));

@@ -1,0 +1,7 @@
+//! The relay of a branch network: what phones speak that cannot speak today's HTTPS, on sockets.
+//!
+//! What it deliberately does not do: it knows no vendor, renders nothing, and decides nothing about who may have what but
+//! for what the server told it.
+
+pub mod tftp;
+pub mod upstream;
