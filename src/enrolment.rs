@@ -51,7 +51,7 @@ pub struct Visit<'a> {
     pub now: u64,
     /// The network that it comes from, see [`crate::client::network`].
     pub network: Option<&'a str>,
-    /// What kind of program it says it is, see [`family`].
+    /// What kind of program it says it is, see [`crate::user_agent::family`].
     pub family: Option<&'a str>,
 }
 

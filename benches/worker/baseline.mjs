@@ -129,7 +129,7 @@ function file(request, env, place, from, path) {
 function image(place, from, path) {
   const match = /^(?:firmware\/([^/]+)\/)?([^/]+\.ld)$/i.exec(path);
   if (!match) return undefined;
-  const pins = [place.firmware, from.tenant.firmware, from.deployment.firmware];
+  const pins = [place.layer.firmware, from.tenant.firmware, from.deployment.firmware];
   const version = match[1] ?? pins.find((pin) => pin?.polycom)?.polycom;
   return from.firmware.polycom?.[version]?.[match[2].toLowerCase()];
 }

@@ -62,6 +62,7 @@ pub fn credential(bytes: &[u8]) {
             let exchange = Exchange {
                 method: "GET",
                 target: &target,
+                realm: "office",
                 site: "office",
                 now: 1_700_000_000,
                 lifetime: 300,

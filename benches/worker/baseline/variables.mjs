@@ -12,7 +12,7 @@ export function variables(place, from, mac, device) {
   const layers = [
     from.deployment.settings,
     from.tenant.settings,
-    place.settings,
+    place.layer.settings,
     device && from.models[device.model]?.settings,
     device?.settings,
   ];
@@ -47,7 +47,7 @@ function addDevice(values, place, from, mac, device, base) {
 
 // A version pinned for the model, else for the vendor, each from the site outwards.
 function pinned(place, from, model) {
-  const layers = [place.firmware, from.tenant.firmware, from.deployment.firmware];
+  const layers = [place.layer.firmware, from.tenant.firmware, from.deployment.firmware];
   const by = (key) => layers.find((pins) => pins?.[key])?.[key];
   return by(model) ?? by(VENDOR);
 }
