@@ -1,11 +1,9 @@
 //! Conditional requests (RFC 9110 section 13), decided from what is known of a file before it is read.
 
-use std::time::Duration;
-use std::time::UNIX_EPOCH;
-
 use http::HeaderMap;
 use http::header;
-use httpdate::HttpDate;
+
+use crate::date;
 
 /// What identifies the representation that would be sent.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +32,7 @@ pub fn evaluate(headers: &HeaderMap, validators: Validators<'_>) -> Verdict {
             return Verdict::Failed;
         }
     } else if let (Some(date), Some(modified)) = (
-        date(headers, &header::IF_UNMODIFIED_SINCE),
+        date_of(headers, &header::IF_UNMODIFIED_SINCE),
         validators.modified,
     ) && modified > date
     {
@@ -51,7 +49,7 @@ pub fn evaluate(headers: &HeaderMap, validators: Validators<'_>) -> Verdict {
         };
     }
     match (
-        date(headers, &header::IF_MODIFIED_SINCE),
+        date_of(headers, &header::IF_MODIFIED_SINCE),
         validators.modified,
     ) {
         (Some(date), Some(modified)) if modified <= date => Verdict::NotModified,
@@ -67,17 +65,11 @@ pub fn range_counts(headers: &HeaderMap, validators: Validators<'_>) -> bool {
     match condition.to_str().map(str::trim) {
         Ok(tag) if tag.starts_with('"') => tag == validators.etag,
         Ok(_) => {
-            validators.modified.is_some() && date(headers, &header::IF_RANGE) == validators.modified
+            validators.modified.is_some()
+                && date_of(headers, &header::IF_RANGE) == validators.modified
         }
         Err(_) => false,
     }
-}
-
-/// An HTTP date (IMF-fixdate) of seconds since 1970; `None` beyond the year 9999.
-pub fn format_date(seconds: u64) -> Option<String> {
-    const END_OF_9999: u64 = 253_402_300_800;
-    (seconds < END_OF_9999)
-        .then(|| HttpDate::from(UNIX_EPOCH + Duration::from_secs(seconds)).to_string())
 }
 
 /// Whether the header is `*` or holds a tag for which `matches` holds, over all lines and lists.
@@ -103,13 +95,9 @@ fn weak(tag: &str) -> &str {
     tag.strip_prefix("W/").unwrap_or(tag)
 }
 
-fn date(headers: &HeaderMap, name: &header::HeaderName) -> Option<u64> {
+fn date_of(headers: &HeaderMap, name: &header::HeaderName) -> Option<u64> {
     let text = headers.get(name)?.to_str().ok()?;
-    let date: HttpDate = text.trim().parse().ok()?;
-    std::time::SystemTime::from(date)
-        .duration_since(UNIX_EPOCH)
-        .ok()
-        .map(|since| since.as_secs())
+    date::parse(text)
 }
 
 #[cfg(test)]
@@ -121,7 +109,6 @@ mod tests {
     use super::Validators;
     use super::Verdict;
     use super::evaluate;
-    use super::format_date;
     use super::range_counts;
 
     const FILE: Validators<'static> = Validators {
@@ -200,11 +187,5 @@ mod tests {
             );
         }
         assert!(range_counts(&headers(&[]), FILE));
-    }
-
-    #[test]
-    fn dates() {
-        assert_eq!(format_date(784_111_777).as_deref(), Some(THEN));
-        assert_eq!(format_date(u64::MAX), None);
     }
 }

@@ -14,6 +14,8 @@ use std::time::UNIX_EPOCH;
 
 use serde::Serialize;
 
+use crate::date::civil;
+
 /// A log; clones write to the same place.
 #[derive(Clone)]
 pub struct Log(Arc<Closing>);
@@ -133,19 +135,6 @@ pub fn rfc3339(time: SystemTime) -> String {
         second % 60,
         since.subsec_millis(),
     )
-}
-
-/// Year, month and day of a day since 1970: years are counted from March, so that a leap day is a year's
-/// last, and in eras of 400 years, which all have 146,097 days.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = (from_march + 2) % 12 + 1;
-    (era * 400 + year + u64::from(month <= 2), month, day)
 }
 
 const MOST_WAITING: usize = 1 << 20;
