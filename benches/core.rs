@@ -97,6 +97,7 @@ fn rendering(criterion: &mut Criterion) {
                 vendor: Vendor::find("polycom"),
                 model,
                 device: Some((mac, &settings)),
+                opened: None,
             };
             let variables = Variables::of(&subject);
             let text = release

@@ -1,10 +1,13 @@
 //! What is known of one phone: the record that the stores keep of it.
 
+use std::fmt;
+
 use serde::Deserialize;
 use serde::Serialize;
 
 use crate::enrolment::Enrolment;
 use crate::map::Map;
+use crate::settings::SETTINGS;
 use crate::settings::Settings;
 use crate::site::UploadLimits;
 
@@ -20,16 +23,52 @@ pub struct DeviceRecord {
 }
 
 /// What the operator says of a device.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct DeviceSettings {
     /// The model, as spelled in the vendor's table or in `models/`.
     pub model: String,
     /// A firmware version of its own, instead of the site's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firmware: Option<String>,
-    /// The device's layer of settings.
+    /// The device's layer of settings, but for what is sealed.
     #[serde(default)]
     pub settings: Settings,
+    /// The settings that are or may hold secrets, as JSON in one box (`seal.rs`): a request opens it once or not
+    /// at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<String>,
+}
+
+/// Passwords are among them: what is shown is the names.
+impl fmt::Debug for DeviceSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeviceSettings")
+            .field("model", &self.model)
+            .field("firmware", &self.firmware)
+            .field("settings", &self.settings.keys())
+            .field("sealed", &self.sealed.is_some())
+            .finish()
+    }
+}
+
+impl DeviceSettings {
+    /// Takes the settings out that are or may hold secrets. They go whole, the users of lines with their
+    /// passwords: there is nothing then that has to fit together again.
+    pub fn take_secret(&mut self) -> Settings {
+        let mut taken = Settings::new();
+        for setting in SETTINGS.iter().filter(|setting| setting.holds_secrets()) {
+            if let Some((name, value)) = self.settings.remove_entry(setting.name) {
+                taken.insert(name, value);
+            }
+        }
+        taken
+    }
+
+    /// Puts back what was taken out and sealed.
+    pub fn put_back(&mut self, secret: Settings) {
+        self.settings.extend(secret);
+        self.sealed = None;
+    }
 }
 
 /// What a device's requests change.

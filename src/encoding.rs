@@ -1,4 +1,4 @@
-//! Bytes as text (RFC 4648): hexadecimal, base32 of a number, and base64 as clients write it.
+//! Bytes as text (RFC 4648): hexadecimal, base32 of a number, and base64 as clients write it and as we do.
 
 /// The digits of RFC 4648 section 6, in lower case: neither 0 nor 1, which people take for letters.
 const BASE32: [u8; 32] = *b"abcdefghijklmnopqrstuvwxyz234567";
@@ -52,6 +52,30 @@ pub fn from_base32(text: &[u8]) -> Option<u128> {
         };
         Some(number << 5 | u128::from(value))
     })
+}
+
+/// Base64 without padding in the alphabet of section 5, which is at home in addresses and tables alike.
+pub fn base64(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() / 3 * 4 + 3);
+    for three in bytes.chunks(3) {
+        let held = three
+            .iter()
+            .fold(0, |held, byte| held << 8 | u32::from(*byte));
+        let held = held << (8 * (3 - three.len()));
+        for place in 0..=three.len() {
+            text.push(base64_digit((held >> (18 - 6 * place)) & 63));
+        }
+    }
+    text
+}
+
+fn base64_digit(value: u32) -> char {
+    let alphabet = ('A'..='Z')
+        .chain('a'..='z')
+        .chain('0'..='9')
+        .chain(['-', '_']);
+    let mut from = alphabet.skip(value as usize);
+    from.next().unwrap_or('_')
 }
 
 /// Reads base64 in either alphabet of RFC 4648 (sections 4 and 5), with its padding or without.

@@ -21,7 +21,9 @@ use crate::access::RelayWord;
 use crate::access::Replays;
 use crate::access::Standing;
 use crate::client::Client;
+use crate::date;
 use crate::device::DeviceRecord;
+use crate::device::DeviceSettings;
 use crate::device::Segment;
 use crate::device::Upload;
 use crate::enrolment::Visit;
@@ -49,7 +51,9 @@ use crate::route::Explanation;
 use crate::route::Route;
 use crate::route::Serve;
 use crate::route::Verb;
+use crate::seal::Place;
 use crate::secret::DeploymentSecrets;
+use crate::settings::Settings;
 use crate::site::Access;
 use crate::site::SiteRecord;
 use crate::store::BlobKey;
@@ -328,7 +332,14 @@ impl<S: Records + Blobs> Context<'_, S> {
         let mut response = match route {
             // A phone that begins with a name that there is nothing for has begun all the same.
             Route::Refuse => text(StatusCode::NOT_FOUND, NOT_FOUND, Explanation::default()),
-            Route::Render(template, model) => self.render(&template, model, explanation)?,
+            Route::Render(template, model) => {
+                let device = self.settings(explanation);
+                let opened = match device {
+                    Some((mac, settings)) => self.open_sealed(mac, settings).await?,
+                    None => None,
+                };
+                self.render(&template, model, opened.as_ref(), explanation)?
+            }
             Route::Serve(serve) => self.serve(path, serve, explanation).await?,
             Route::Accept(name, pattern) => {
                 self.accept(&name, pattern, upload, explanation).await?
@@ -452,11 +463,9 @@ impl<S: Records + Blobs> Context<'_, S> {
         &self,
         template: &str,
         model: Option<Model<'_>>,
+        opened: Option<&Settings>,
         explanation: &mut Explanation,
     ) -> Result<Response<S::Body>, Failure> {
-        let settings = self
-            .device
-            .and_then(|record| record.settings.get(&self.release.id.0));
         let (base, own_address) = self.base(explanation);
         let subject = Subject {
             site: self.site,
@@ -467,7 +476,8 @@ impl<S: Records + Blobs> Context<'_, S> {
                 .split_once('/')
                 .and_then(|(vendor, _)| crate::vendor::Vendor::find(vendor)),
             model,
-            device: explanation.mac.zip(settings),
+            device: self.settings(explanation),
+            opened,
         };
         let variables = Variables::of(&subject);
         let rendered = self.release.templates.render(template, &variables);
@@ -493,6 +503,29 @@ impl<S: Records + Blobs> Context<'_, S> {
         };
         let bytes = rendered.into_bytes();
         Ok(self.conditional(&file, explanation.class, |range| slice(bytes, range)))
+    }
+
+    /// The device that a file is for, and what the operator says of it.
+    fn settings(&self, explanation: &Explanation) -> Option<(MacAddress, &DeviceSettings)> {
+        let settings = self.device?.settings.get(&self.release.id.0)?;
+        Some((explanation.mac?, settings))
+    }
+
+    /// What of a device's settings lies sealed.
+    async fn open_sealed(
+        &self,
+        mac: MacAddress,
+        settings: &DeviceSettings,
+    ) -> Result<Option<Settings>, StoreError> {
+        let Some(sealed) = &settings.sealed else {
+            return Ok(None);
+        };
+        let place = Place {
+            site: &self.site.name,
+            mac,
+            release: &self.release.id.0,
+        };
+        self.store.open_sealed(&place, sealed).await.map(Some)
     }
 
     async fn serve(
@@ -888,7 +921,7 @@ fn representation<Body>(file: &File<'_>, class: Option<Class>) -> Response<Body>
         header::CACHE_CONTROL,
         if own { "private, no-store" } else { "no-cache" },
     );
-    if let Some(date) = file.modified.and_then(precondition::format_date) {
+    if let Some(date) = file.modified.and_then(date::format) {
         put(head, header::LAST_MODIFIED, &date);
     }
     response

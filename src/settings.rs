@@ -66,6 +66,14 @@ pub fn find(settings: &'static [Setting], name: &str) -> Option<&'static Setting
     settings.iter().find(|setting| setting.name == name)
 }
 
+impl Setting {
+    /// Whether a device's value may be or contain a secret. Lines have passwords, and what a vendor's own parameters
+    /// are is for the vendor to say.
+    pub fn holds_secrets(&self) -> bool {
+        self.secret || matches!(self.kind, Kind::Lines | Kind::Parameters)
+    }
+}
+
 /// Every setting, sorted by name.
 #[rustfmt::skip]
 pub const SETTINGS: &[Setting] = &[

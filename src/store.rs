@@ -21,6 +21,8 @@ use crate::device::DeviceRecord;
 use crate::mac::MacAddress;
 use crate::release::Release;
 use crate::release::ReleaseId;
+use crate::seal::Place;
+use crate::settings::Settings;
 use crate::site::Deployment;
 use crate::site::SiteRecord;
 
@@ -46,6 +48,13 @@ pub trait Records {
         site: &str,
         mac: MacAddress,
     ) -> Result<Option<(DeviceRecord, Revision)>, StoreError>;
+
+    /// What lies sealed of a device's settings: for a file that is rendered for the device, and no other. What does
+    /// not open is damaged, for a file without its passwords would be taken for whole.
+    async fn open_sealed(&self, place: &Place<'_>, _: &str) -> Result<Settings, StoreError> {
+        let problem = "a store that seals nothing cannot open it";
+        Err(StoreError::new(StoreErrorKind::Damaged, place.mac, problem))
+    }
 
     /// Writes a device's record, as it was read and with another state, if it is still at `revision`;
     /// `false` if it is not.

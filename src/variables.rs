@@ -39,6 +39,8 @@ pub struct Subject<'a> {
     pub model: Option<Model<'a>>,
     /// The device that the file is for; without one, nothing secret is in reach.
     pub device: Option<(MacAddress, &'a DeviceSettings)>,
+    /// The device's settings that lay sealed, opened.
+    pub opened: Option<&'a Settings>,
 }
 
 /// Variables ready for a template, with the layer that each setting comes from.
@@ -279,7 +281,7 @@ fn merge<'a>(
     merged
 }
 
-fn layers<'a>(subject: &Subject<'a>) -> [(LayerName, Option<&'a Settings>); 5] {
+fn layers<'a>(subject: &Subject<'a>) -> [(LayerName, Option<&'a Settings>); 6] {
     let record = &subject.release.record;
     [
         (LayerName::Deployment, Some(&record.deployment.settings)),
@@ -293,6 +295,7 @@ fn layers<'a>(subject: &Subject<'a>) -> [(LayerName, Option<&'a Settings>); 5] {
             LayerName::Device,
             subject.device.map(|(_, device)| &device.settings),
         ),
+        (LayerName::Device, subject.opened),
     ]
 }
 

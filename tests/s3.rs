@@ -54,6 +54,7 @@ use bucket::SECRET;
 use bucket::Service;
 use bucket::block_on;
 use bucket::credentials;
+use client::secret::secrets;
 use deployment::SITE;
 use deployment::VVX;
 use scripted::Scripted;
@@ -458,6 +459,7 @@ fn filling_again_keeps_a_devices_state_and_its_settings_of_the_current_release()
         block_on(fill(
             &&store.bucket,
             &&store.bucket,
+            Some(&secrets()),
             &entries,
             Upload::of_file,
         ))

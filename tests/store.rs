@@ -120,7 +120,7 @@ macro_rules! conforms {
         }
         mod keyed_store {
             $(#[test] fn $name() {
-                super::suite::$name(&super::shelf().store(&super::Kept::default()));
+                super::suite::$name(&super::shelf().store(&super::Kept::default(), None));
             })*
         }
         mod directory_store {
@@ -199,7 +199,7 @@ fn what_a_record_names_but_is_not_there_is_503() {
             replays: &Uncounted,
             operator: false,
         };
-        let store = shelf.store(&kept);
+        let store = shelf.store(&kept, None);
         let response = suite::wait(respond(&store, request, Vec::new()));
         assert_eq!(response.status, status, "without {lost}");
     }

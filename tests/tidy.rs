@@ -575,6 +575,7 @@ const WORD_RULES: &[WordRule] = &[
         except: &[
             ("src/lib.rs", "says which modules exist on which platform"),
             ("src/platform.rs", "chooses the platform"),
+            ("src/seal.rs", "the Worker's runtime has AES"),
             ("src/store.rs", "only a native server has a directory"),
         ],
         remedy: "let src/platform.rs choose; elsewhere code is the same on every platform",

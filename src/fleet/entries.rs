@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::mac::MacAddress;
+use crate::seal::aes::Aes;
+use crate::secret::DeploymentSecrets;
 use crate::store::BlobKey;
+use crate::store::StoreError;
 use crate::store::directory::Snapshot;
 use crate::store::keyed;
 
@@ -86,6 +89,22 @@ fn device(snapshot: &Snapshot, site: &str, mac: MacAddress) -> Option<Entry> {
     let settings = String::from_utf8_lossy(settings);
     let json = format!(r#"{{"settings":{{"{release}":{settings}}}}}"#);
     Some(record(Place::Devices, keyed::device_key(site, mac), json))
+}
+
+/// The same, with what devices' records have of secrets sealed: for those who write without asking.
+pub async fn sealed(
+    mut entries: Vec<Entry>,
+    secrets: &DeploymentSecrets,
+) -> Result<Vec<Entry>, StoreError> {
+    for entry in &mut entries {
+        let device = keyed::device_of(&entry.key);
+        if let (Content::Record(json), Some(device)) = (&mut entry.content, device) {
+            let record = keyed::parse(&entry.key, json.as_bytes())?;
+            let bytes = keyed::sealed(&Aes, Some(secrets), &entry.key, device, &record).await?;
+            *json = String::from_utf8_lossy(&bytes).into_owned();
+        }
+    }
+    Ok(entries)
 }
 
 fn record(place: Place, key: String, json: String) -> Entry {

@@ -8,13 +8,14 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 
-use serde::de::DeserializeOwned;
-
 use crate::device::DeviceRecord;
 use crate::fleet::entries::Content;
 use crate::fleet::entries::Entry;
 use crate::fleet::entries::Place;
+use crate::mac::MacAddress;
 use crate::release::ReleaseId;
+use crate::seal::aes::Aes;
+use crate::secret::DeploymentSecrets;
 use crate::site::SiteRecord;
 use crate::store::StoreError;
 use crate::store::StoreErrorKind;
@@ -23,10 +24,12 @@ use crate::store::keyed::Condition;
 use crate::store::keyed::Objects;
 use crate::store::keyed::WritableValues;
 
-/// Writes entries in their order. `open` gives an operator's file as an upload, and its length.
+/// Writes entries in their order. What devices' records have of secrets is sealed with the deployment's, where there
+/// is one. `open` gives an operator's file as an upload, and its length.
 pub async fn fill<V: WritableValues, O: Objects>(
     values: &V,
     objects: &O,
+    secrets: Option<&DeploymentSecrets>,
     entries: &[Entry],
     open: impl Fn(&Path) -> io::Result<(O::Upload, u64)>,
 ) -> Result<(), StoreError> {
@@ -39,12 +42,20 @@ pub async fn fill<V: WritableValues, O: Objects>(
     {
         match (place, content) {
             (Place::Devices, Content::Record(json)) => {
-                let site = key.split('/').nth(1).unwrap_or_default();
+                let (site, mac) = keyed::device_of(key).ok_or_else(|| not_a_device(key))?;
                 if !current.contains_key(site) {
                     current.insert(site.to_owned(), current_release(values, site).await?);
                 }
                 let release = current.get(site).and_then(Option::as_ref);
-                write_device(objects, key, json.as_bytes(), release).await?;
+                let record = keyed::parse(key, json.as_bytes())?;
+                let write = Write {
+                    objects,
+                    secrets,
+                    key,
+                    site,
+                    mac,
+                };
+                write.device(record, release).await?;
             }
             (Place::Values, Content::Record(json)) => {
                 values.set(key, json.clone().into_bytes()).await?;
@@ -88,53 +99,71 @@ async fn current_release<V: WritableValues>(
     let Some(bytes) = values.read(&key).await? else {
         return Ok(None);
     };
-    Ok(Some(parse::<SiteRecord>(&key, &bytes)?.release))
+    Ok(Some(keyed::parse::<SiteRecord>(&key, &bytes)?.release))
 }
 
-/// Replaces a device's settings, and nothing else; again, if an upload changes the record meanwhile.
-async fn write_device<O: Objects>(
-    objects: &O,
-    key: &str,
-    bytes: &[u8],
-    current: Option<&ReleaseId>,
-) -> Result<(), StoreError> {
-    for _ in 0..TRIES {
-        let written = match objects.read(key).await? {
-            None => {
-                objects
-                    .write(key, bytes.to_vec(), Condition::Absent)
-                    .await?
-            }
-            Some((old, revision)) => {
-                let mut record: DeviceRecord = parse(key, &old)?;
-                let kept =
-                    current.and_then(|id| Some((id.0.clone(), record.settings.remove(&id.0)?)));
-                record.settings = kept.into_iter().collect();
-                let new: DeviceRecord = parse(key, bytes)?;
-                record.settings.extend(new.settings);
-                let bytes = serde_json::to_vec(&record);
-                let bytes = bytes.map_err(|error| damaged(key, error))?;
-                if bytes == old {
-                    return Ok(());
+/// A device's record on its way into a store.
+struct Write<'a, O> {
+    objects: &'a O,
+    secrets: Option<&'a DeploymentSecrets>,
+    key: &'a str,
+    site: &'a str,
+    mac: MacAddress,
+}
+
+impl<O: Objects> Write<'_, O> {
+    /// Replaces a device's settings, and nothing else; again, if an upload changes the record meanwhile.
+    async fn device(
+        &self,
+        new: DeviceRecord,
+        current: Option<&ReleaseId>,
+    ) -> Result<(), StoreError> {
+        for _ in 0..TRIES {
+            let written = match self.objects.read(self.key).await? {
+                None => {
+                    let bytes = self.sealed(&new).await?;
+                    let condition = Condition::Absent;
+                    self.objects.write(self.key, bytes, condition).await?
                 }
-                let condition = Condition::At(&revision);
-                objects.write(key, bytes, condition).await?
+                Some((old, revision)) => {
+                    let record = merged(keyed::parse(self.key, &old)?, &new, current);
+                    // What is sealed again is the same box.
+                    let bytes = self.sealed(&record).await?;
+                    if bytes == old {
+                        return Ok(());
+                    }
+                    let condition = Condition::At(&revision);
+                    self.objects.write(self.key, bytes, condition).await?
+                }
+            };
+            if written {
+                return Ok(());
             }
-        };
-        if written {
-            return Ok(());
         }
+        let problem = "the record changes faster than it can be written";
+        Err(StoreError::new(StoreErrorKind::Down, self.key, problem))
     }
-    let problem = "the record changes faster than it can be written";
-    Err(StoreError::new(StoreErrorKind::Down, key, problem))
+
+    async fn sealed(&self, record: &DeviceRecord) -> Result<Vec<u8>, StoreError> {
+        let device = (self.site, self.mac);
+        keyed::sealed(&Aes, self.secrets, self.key, device, record).await
+    }
 }
 
-fn parse<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, StoreError> {
-    serde_json::from_slice(bytes).map_err(|error| damaged(key, error))
+/// A record with new settings, beside those of the release that its site names until now.
+fn merged(
+    mut record: DeviceRecord,
+    new: &DeviceRecord,
+    current: Option<&ReleaseId>,
+) -> DeviceRecord {
+    let kept = current.and_then(|id| Some((id.0.clone(), record.settings.remove(&id.0)?)));
+    record.settings = kept.into_iter().collect();
+    record.settings.extend(new.settings.clone());
+    record
 }
 
-fn damaged(key: &str, error: serde_json::Error) -> StoreError {
-    StoreError::new(StoreErrorKind::Damaged, key, error)
+fn not_a_device(key: &str) -> StoreError {
+    StoreError::new(StoreErrorKind::Damaged, key, "not the key of a device")
 }
 
 /// How often a device's record is tried when devices upload meanwhile.

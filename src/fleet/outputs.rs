@@ -181,6 +181,7 @@ impl Group<'_> {
             vendor,
             model,
             device,
+            opened: None,
         }
     }
 

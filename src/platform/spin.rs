@@ -23,10 +23,12 @@ use spin_sdk::wasip3::random::random::get_random_u64;
 
 use crate::access::Uncounted;
 use crate::client::Client;
+use crate::platform::spin::settings::Settings;
 use crate::platform::spin::values::Values;
 use crate::platform::spin::wire::Outbound;
 use crate::respond;
 use crate::respond::Request;
+use crate::seal::aes::Aes;
 use crate::store::Records;
 use crate::store::keyed::Kept;
 use crate::store::keyed::KeyedStore;
@@ -75,22 +77,24 @@ async fn answer(request: types::Request) -> Result<types::Response, ErrorCode> {
         replays: &Uncounted,
         operator: false,
     };
-    let mut response = respond::respond(&store(&settings.bucket, now), head, request).await;
+    let mut response = respond::respond(&store(&settings, now), head, request).await;
     if let Some((site, mac, contact)) = response.contact.take() {
         // It goes on when the response is out. A contact that cannot be written is no reason to trouble the
         // phone.
         wasip3::spawn(async move {
-            let store = store(&settings.bucket, now);
+            let store = store(&settings, now);
             let _ = store.record_contact(&site, mac, &contact).await;
         });
     }
     finish(response)
 }
 
-fn store(bucket: &S3<Outbound>, now: u64) -> KeyedStore<'_, Values, &S3<Outbound>> {
+fn store(settings: &Settings, now: u64) -> KeyedStore<'_, Values, &S3<Outbound>, Aes> {
     KeyedStore {
         values: Values,
-        objects: bucket,
+        objects: &settings.bucket,
+        cipher: Aes,
+        secrets: settings.secrets.as_ref(),
         kept: &KEPT,
         now,
     }

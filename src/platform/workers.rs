@@ -75,6 +75,8 @@ pub async fn answer(
     let store = KeyedStore {
         values: Values(env.clone()),
         objects: Bucket(env.clone()),
+        cipher: store::WebCrypto,
+        secrets: secrets(&env),
         kept: &KEPT,
         now,
     };

@@ -16,6 +16,11 @@ use crate::mac::MacAddress;
 use crate::release::Release;
 use crate::release::ReleaseId;
 use crate::release::ReleaseRecord;
+use crate::seal;
+use crate::seal::Cipher;
+use crate::seal::Way;
+use crate::secret::DeploymentSecrets;
+use crate::settings::Settings;
 use crate::site::Deployment;
 use crate::site::SiteRecord;
 use crate::store::BlobKey;
@@ -44,6 +49,12 @@ pub fn release_key(id: &ReleaseId) -> String {
 /// The key of a device's record.
 pub fn device_key(site: &str, mac: MacAddress) -> String {
     format!("device/{site}/{mac}")
+}
+
+/// Whose record lies under a key.
+pub fn device_of(key: &str) -> Option<(&str, MacAddress)> {
+    let (site, mac) = key.strip_prefix("device/")?.split_once('/')?;
+    Some((site, mac.parse().ok()?))
 }
 
 /// The key of a device's last contact.
@@ -144,18 +155,22 @@ pub enum Condition<'a> {
 
 /// A deployment's store, for one request.
 #[derive(Debug)]
-pub struct KeyedStore<'a, V, O> {
+pub struct KeyedStore<'a, V, O, C> {
     /// Records that publishing writes.
     pub values: V,
     /// Devices, blobs and contacts.
     pub objects: O,
+    /// What seals what devices' records have of secrets.
+    pub cipher: C,
+    /// What that is done with; without it, they are kept in the clear.
+    pub secrets: Option<&'a DeploymentSecrets>,
     /// What this process has in memory from earlier requests.
     pub kept: &'a Kept,
     /// Milliseconds since 1970.
     pub now: u64,
 }
 
-impl<V: KeyValue, O: Objects> Records for KeyedStore<'_, V, O> {
+impl<V: KeyValue, O: Objects, C: Cipher> Records for KeyedStore<'_, V, O, C> {
     async fn deployment(&self) -> Result<Arc<Deployment>, StoreError> {
         if let Some(deployment) = self.kept.deployment(self.now) {
             return Ok(deployment);
@@ -209,6 +224,21 @@ impl<V: KeyValue, O: Objects> Records for KeyedStore<'_, V, O> {
         Ok(Some((parse(&key, &bytes)?, revision)))
     }
 
+    async fn open_sealed(
+        &self,
+        place: &seal::Place<'_>,
+        sealed: &str,
+    ) -> Result<Settings, StoreError> {
+        let secrets = self.secrets;
+        let message = secrets.and_then(|it| seal::opening_settings(it, place, sealed));
+        let opened = match message {
+            Some(message) => self.cipher.apply(Way::Open, &message).await,
+            None => None,
+        };
+        let key = device_key(place.site, place.mac);
+        parse(&key, &opened.ok_or_else(|| damaged(&key, DOES_NOT_OPEN))?)
+    }
+
     async fn update_device(
         &self,
         site: &str,
@@ -217,6 +247,10 @@ impl<V: KeyValue, O: Objects> Records for KeyedStore<'_, V, O> {
         record: &DeviceRecord,
     ) -> Result<bool, StoreError> {
         let key = device_key(site, mac);
+        #[cfg(feature = "operator")]
+        let bytes = sealed(&self.cipher, self.secrets, &key, (site, mac), record).await?;
+        // What lies there does not change: no record comes in here that was not in the store before.
+        #[cfg(not(feature = "operator"))]
         let bytes = encode(&key, record)?;
         let condition = Condition::At(revision);
         self.objects.write(&key, bytes, condition).await
@@ -251,7 +285,7 @@ impl<V: KeyValue, O: Objects> Records for KeyedStore<'_, V, O> {
     }
 }
 
-impl<V: KeyValue, O: Objects> Blobs for KeyedStore<'_, V, O> {
+impl<V: KeyValue, O: Objects, C: Cipher> Blobs for KeyedStore<'_, V, O, C> {
     type Body = O::Body;
     type Upload = O::Upload;
 
@@ -284,7 +318,24 @@ impl<V: KeyValue, O: Objects> Blobs for KeyedStore<'_, V, O> {
     }
 }
 
-fn parse<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, StoreError> {
+/// A device's record as it is written: the one way in which one comes into a store.
+pub async fn sealed(
+    cipher: &impl Cipher,
+    secrets: Option<&DeploymentSecrets>,
+    key: &str,
+    (site, mac): (&str, MacAddress),
+    record: &DeviceRecord,
+) -> Result<Vec<u8>, StoreError> {
+    let mut record = record.clone();
+    if let Some(secrets) = secrets {
+        let done = seal::seal_record(cipher, secrets, site, mac, &mut record).await;
+        done.ok_or_else(|| damaged(key, "it cannot be sealed"))?;
+    }
+    encode(key, &record)
+}
+
+/// Reads a record.
+pub(crate) fn parse<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, StoreError> {
     serde_json::from_slice(bytes).map_err(|error| damaged(key, place(&error)))
 }
 
@@ -300,6 +351,8 @@ fn place(error: &serde_json::Error) -> String {
 fn encode<T: serde::Serialize>(key: &str, record: &T) -> Result<Vec<u8>, StoreError> {
     serde_json::to_vec(record).map_err(|error| damaged(key, place(&error)))
 }
+
+const DOES_NOT_OPEN: &str = "what is sealed in it does not open with the deployment's secret";
 
 fn damaged(key: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
     StoreError::new(StoreErrorKind::Damaged, key, source)

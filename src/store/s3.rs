@@ -29,6 +29,10 @@ use crate::device::DeviceRecord;
 use crate::mac::MacAddress;
 use crate::release::Release;
 use crate::release::ReleaseId;
+use crate::seal::Place;
+use crate::seal::aes::Aes;
+use crate::secret::DeploymentSecrets;
+use crate::settings::Settings;
 use crate::site::Deployment;
 use crate::site::SiteRecord;
 use crate::store::BlobKey;
@@ -69,6 +73,7 @@ pub struct S3<W> {
 pub struct S3Store<W> {
     /// Where everything lies.
     pub bucket: S3<W>,
+    secrets: Option<DeploymentSecrets>,
     kept: Kept,
 }
 
@@ -389,18 +394,22 @@ impl<W: Wire> Objects for &S3<W> {
 }
 
 impl<W: Wire> S3Store<W> {
-    /// Over a bucket, with nothing in memory yet.
-    pub fn new(bucket: S3<W>) -> Self {
+    /// Over a bucket, with nothing in memory yet. What the secrets of devices' records are sealed with comes along;
+    /// without it, they lie in the clear.
+    pub fn new(bucket: S3<W>, secrets: Option<DeploymentSecrets>) -> Self {
         Self {
             bucket,
+            secrets,
             kept: Kept::default(),
         }
     }
 
-    fn keyed(&self) -> KeyedStore<'_, &S3<W>, &S3<W>> {
+    fn keyed(&self) -> KeyedStore<'_, &S3<W>, &S3<W>, Aes> {
         KeyedStore {
             values: &self.bucket,
             objects: &self.bucket,
+            cipher: Aes,
+            secrets: self.secrets.as_ref(),
             kept: &self.kept,
             now: self.bucket.wire.now(),
         }
@@ -426,6 +435,10 @@ impl<W: Wire> Records for S3Store<W> {
         mac: MacAddress,
     ) -> Result<Option<(DeviceRecord, Revision)>, StoreError> {
         self.keyed().device(site, mac).await
+    }
+
+    async fn open_sealed(&self, place: &Place<'_>, sealed: &str) -> Result<Settings, StoreError> {
+        self.keyed().open_sealed(place, sealed).await
     }
 
     async fn update_device(

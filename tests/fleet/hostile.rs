@@ -42,6 +42,7 @@ fn render(model: &str, template: &str, password: &str) -> Result<String, RenderE
         vendor: Vendor::find(model.vendor),
         model: Some(model),
         device: Some((mac, &device)),
+        opened: None,
     };
     release.templates.render(template, &Variables::of(&subject))
 }

@@ -163,7 +163,14 @@ impl Host {
 
     /// Fills its key-value store, and a bucket with the rest.
     pub(crate) fn fill(&self, bucket: &S3<HttpWire>, entries: &[Entry]) {
-        block_on(fill(&self, &bucket, entries, Upload::of_file)).unwrap();
+        block_on(fill(
+            &self,
+            &bucket,
+            Some(&secret::secrets()),
+            entries,
+            Upload::of_file,
+        ))
+        .unwrap();
     }
 }
 

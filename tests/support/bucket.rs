@@ -1,5 +1,9 @@
 //! An S3 service in the test's own process. It verifies signatures, as s3s does it.
 
+#[path = "secret.rs"]
+#[expect(dead_code, reason = "a store needs the secret alone")]
+mod secret;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
@@ -44,6 +48,8 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
+
+use secret::secrets;
 
 pub(crate) const BUCKET: &str = "phones";
 pub(crate) const KEY: &str = "AKIDHANDSET";
@@ -142,6 +148,7 @@ impl Service {
         block_on(fill(
             &&store.bucket,
             &&store.bucket,
+            Some(&secrets()),
             &entries,
             Upload::of_file,
         ))
@@ -211,11 +218,8 @@ pub(crate) fn certificate() -> PathBuf {
 
 /// A store at an address, with the right key.
 pub(crate) fn store(address: Address) -> S3Store<HttpWire> {
-    S3Store::new(S3::new(
-        address,
-        credentials(SECRET, ""),
-        HttpWire::new().unwrap(),
-    ))
+    let bucket = S3::new(address, credentials(SECRET, ""), HttpWire::new().unwrap());
+    S3Store::new(bucket, Some(secrets()))
 }
 
 pub(crate) fn credentials(secret: &str, token: &str) -> Credentials {

@@ -6,6 +6,8 @@ use std::sync::Mutex;
 
 use handset::fleet::entries::Content;
 use handset::fleet::entries::Entry;
+use handset::seal::aes::Aes;
+use handset::secret::DeploymentSecrets;
 use handset::store::Revision;
 use handset::store::StoreError;
 use handset::store::StoreErrorKind;
@@ -34,10 +36,16 @@ impl Shelf {
     }
 
     /// A store over it.
-    pub(crate) fn store<'a>(&'a self, kept: &'a Kept) -> KeyedStore<'a, &'a Self, &'a Self> {
+    pub(crate) fn store<'a>(
+        &'a self,
+        kept: &'a Kept,
+        secrets: Option<&'a DeploymentSecrets>,
+    ) -> KeyedStore<'a, &'a Self, &'a Self, Aes> {
         KeyedStore {
             values: self,
             objects: self,
+            cipher: Aes,
+            secrets,
             kept,
             now: 1_700_000_000_000,
         }

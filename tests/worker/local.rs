@@ -16,12 +16,14 @@ use std::process::Stdio;
 use handset::fleet;
 use handset::fleet::Hashes;
 use handset::fleet::entries;
+use handset::seal::aes::at_once;
 use serde_json::Value;
 use serde_json::json;
 use tempfile::TempDir;
 
 use crate::client;
 use crate::client::secret::SECRET;
+use crate::client::secret::secrets;
 
 /// One or more isolates over the same stores, in a process of their own.
 pub(crate) struct Local {
@@ -52,7 +54,8 @@ impl Local {
         let work = tempfile::tempdir().unwrap();
         let records = work.path().join("records.json");
         let fleet = fleet::compile(fleet, &mut Hashes::default()).unwrap();
-        let filled = serde_json::to_vec(&entries::of(&fleet.snapshot)).unwrap();
+        let sealed = entries::sealed(entries::of(&fleet.snapshot), &secrets());
+        let filled = serde_json::to_vec(&at_once(sealed).unwrap().unwrap()).unwrap();
         fs::write(&records, filled).unwrap();
         let settings = json!({
             "bundle": bundle,

@@ -49,7 +49,7 @@ pub(crate) fn dev(directory: Option<&str>) -> Result<(), String> {
 
 /// What a fleet directory is in the stores, as `serve.mjs` reads it.
 fn records(directory: &Path) -> Result<Vec<u8>, String> {
-    let compiled = fleet::compile(directory, &mut Hashes::default());
+    let compiled = fleet::compile_to_serve(directory, &mut Hashes::default(), None);
     let fleet = compiled.map_err(|diagnostics| {
         let lines = diagnostics.iter().map(ToString::to_string);
         lines.collect::<Vec<_>>().join("\n")

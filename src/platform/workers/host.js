@@ -1,4 +1,4 @@
-// What the module asks of the runtime: KV, R2, and the response.
+// What the module asks of the runtime: KV, R2, AES, and the response.
 //
 // Bodies of files are streams of the runtime's, handed through: they never enter the module. Errors reach
 // the module as text.
@@ -73,6 +73,15 @@ export const listContacts = async (env, beginning, after, most) => {
   } catch (error) {
     failed(error);
   }
+};
+
+// AES-256-GCM; `way` is "decrypt" or "encrypt". The message is the key, the nonce and the bytes, which are copied: the
+// module's memory may move while the runtime takes its time.
+export const crypt = async (way, message) => {
+  const name = "AES-GCM";
+  const [secret, iv, bytes] = [[0, 32], [32, 44], [44]].map((range) => message.slice(...range));
+  const key = await crypto.subtle.importKey("raw", secret, name, false, [way]);
+  return new Uint8Array(await crypto.subtle[way]({ iv, name }, key, bytes));
 };
 
 // An empty body is none to the runtime.

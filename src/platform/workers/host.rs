@@ -61,6 +61,8 @@ extern "C" {
     pub(super) async fn delete_object(env: &Env, key: &str) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(catch)]
+    pub(super) async fn crypt(way: &str, message: &[u8]) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch)]
     pub(super) async fn collect(stream: Option<Stream>, most: usize) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(catch, js_name = listContacts)]
     pub(super) async fn list_contacts(

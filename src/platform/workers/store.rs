@@ -1,4 +1,4 @@
-//! KV as the key-value store and R2 as the object store.
+//! KV as the key-value store, R2 as the object store, and the runtime's AES (Web Cryptography).
 //!
 //! Preconditions and ranges of requests are decided in the core; R2 is asked for bytes from here to
 //! there, and for writes on the condition that an object is still what was read.
@@ -13,6 +13,9 @@ use crate::platform::workers::host::Env;
 use crate::platform::workers::host::Part;
 use crate::platform::workers::host::Small;
 use crate::platform::workers::host::Stream;
+use crate::seal::Cipher;
+use crate::seal::Message;
+use crate::seal::Way;
 use crate::store::Revision;
 use crate::store::StoreError;
 use crate::store::StoreErrorKind;
@@ -32,6 +35,9 @@ pub(super) struct Values(pub(super) Env);
 /// An R2 bucket.
 pub(super) struct Bucket(pub(super) Env);
 
+/// `crypto.subtle`.
+pub(super) struct WebCrypto;
+
 /// A part of a stored file, and how many bytes it gives.
 pub(super) struct Stored {
     pub(super) part: Opened,
@@ -44,6 +50,17 @@ pub(super) enum Opened {
     Now(Stream),
     /// An object that is opened when its turn comes, from an offset.
     Later(String, u64),
+}
+
+impl Cipher for WebCrypto {
+    async fn apply(&self, way: Way, message: &Message) -> Option<Vec<u8>> {
+        let way = match way {
+            Way::Open => "decrypt",
+            Way::Seal => "encrypt",
+        };
+        let done = host::crypt(way, message.as_bytes()).await.ok()?;
+        Some(js_sys::Uint8Array::unchecked_from_js(done).to_vec())
+    }
 }
 
 impl KeyValue for Values {
