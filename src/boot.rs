@@ -79,7 +79,7 @@ pub struct Arguments {
     /// Say what changed since the last boot
     #[arg(long)]
     pub compare: bool,
-    /// Print passwords
+    /// Print passwords and keys
     #[arg(long)]
     pub show_secrets: bool,
 }

@@ -178,6 +178,23 @@ impl Key {
     }
 }
 
+/// A text, such as a file with addresses in it, without its keys: for people to look at.
+pub fn hide(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(|c: char| c.is_ascii_alphanumeric()) {
+        let (before, word) = rest.split_at(start);
+        let end = word.find(|c: char| !c.is_ascii_alphanumeric());
+        let (word, after) = word.split_at(end.unwrap_or(word.len()));
+        // A key stands behind a slash.
+        let is_key = before.ends_with('/') && Key::parse(word).is_some();
+        shown.push_str(before);
+        shown.push_str(if is_key { "(secret)" } else { word });
+        rest = after;
+    }
+    shown + rest
+}
+
 /// A key opens doors: a log may hold its generation and no more.
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -15,6 +15,8 @@ mod firmware;
 mod import;
 #[path = "handset/pages.rs"]
 mod pages;
+#[path = "handset/secret.rs"]
+mod secret;
 
 use std::fs::File;
 use std::io;
@@ -47,6 +49,7 @@ use handset::fleet::password;
 use handset::fleet::preview;
 use handset::fleet::preview::Question;
 use handset::fleet::report;
+use handset::fleet::sealed::FleetKey;
 use handset::mac::MacAddress;
 use handset::platform::native;
 use handset::platform::native::ServeOptions;
@@ -73,6 +76,7 @@ use handset::store::s3::S3Store;
 use handset::token::Scope;
 use handset::token::Token;
 use http_body::Body as _;
+use secret::KeyFile;
 use tokio::task::LocalSet;
 
 /// The provisioning server for desk phones that runs at the edge.
@@ -191,12 +195,18 @@ enum Command {
         #[arg(long)]
         ask: bool,
     },
-    /// Prints a file as a phone would get it, passwords included
+    /// Prints a file as a phone would get it, with `(secret)` in place of passwords and keys
     #[command(after_help = "Example: handset render fleet /hq/0004f2000500-device.cfg")]
     Render {
         #[command(flatten)]
         asked: Asked,
+        /// Passwords and keys included, byte for byte as the phone gets it
+        #[arg(long)]
+        show_secrets: bool,
     },
+    /// Seals secrets of a fleet directory with a key of the operator's own
+    #[command(subcommand)]
+    Secret(secret::SecretCommand),
     /// Serves a fleet directory, or what was published to a bucket, over HTTP/1.1
     #[command(after_help = "Example: handset serve fleet --listen 192.0.2.1:8080")]
     Serve(Box<Serve>),
@@ -280,6 +290,8 @@ struct Asked {
     state: Option<PathBuf>,
     #[command(flatten)]
     secret: SecretFile,
+    #[command(flatten)]
+    key: KeyFile,
 }
 
 /// Where the deployment's secret is.
@@ -338,6 +350,8 @@ struct Serve {
     state: Option<PathBuf>,
     #[command(flatten)]
     secret: SecretFile,
+    #[command(flatten)]
+    key: KeyFile,
     /// PEM file with the certificate chain; serves HTTPS
     #[arg(long, requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -423,7 +437,11 @@ fn run(command: Command, out: &mut impl Write) -> io::Result<ExitCode> {
         Command::Lock { devices } => change(&devices, &Wish::Lock, out),
         Command::Man(options) => pages::man(&options, Arguments::command(), out),
         Command::Password { user, ask } => password(&user, ask, out),
-        Command::Render { asked } => render(&asked, out),
+        Command::Render {
+            asked,
+            show_secrets,
+        } => render(&asked, show_secrets, out),
+        Command::Secret(command) => secret::run(command, out),
         Command::Serve(options) => serve(*options, out),
         Command::Token {
             tenant,
@@ -445,6 +463,7 @@ fn init(directory: &Path, out: &mut impl Write) -> io::Result<ExitCode> {
 }
 
 fn serve(options: Serve, out: &mut impl Write) -> io::Result<ExitCode> {
+    let key = options.key.read()?;
     let serving = ServeOptions {
         secrets: options.secret.read()?,
         listen: options.listen,
@@ -463,7 +482,7 @@ fn serve(options: Serve, out: &mut impl Write) -> io::Result<ExitCode> {
         (Some(address), _) => serve_bucket(address, options.store_ca.as_deref(), &serving),
         (None, directory) => {
             let directory = directory.unwrap_or_default();
-            serve_directory(&directory, options.state.as_deref(), &serving, out)
+            serve_directory(&directory, options.state.as_deref(), key, &serving, out)
         }
     }
 }
@@ -479,7 +498,7 @@ fn serve_bucket(
         Some(path) => HttpWire::trusting(path).map_err(io::Error::other)?,
         None => HttpWire::new().map_err(io::Error::other)?,
     };
-    let store = S3Store::new(S3::new(address, credentials, wire));
+    let store = S3Store::new(S3::new(address, credentials, wire), serving.secrets.clone());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -493,13 +512,14 @@ fn serve_bucket(
 fn serve_directory(
     directory: &Path,
     state: Option<&Path>,
+    key: Option<FleetKey>,
     serving: &ServeOptions,
     out: &mut impl Write,
 ) -> io::Result<ExitCode> {
     let state = state_of(directory, state);
     let tree = Tree::new(directory, &state);
     let mut hashes = Hashes::default();
-    let fleet = match fleet::compile(directory, &mut hashes) {
+    let fleet = match fleet::compile_to_serve(directory, &mut hashes, key.as_ref()) {
         Ok(fleet) => fleet,
         Err(found) => return report(&found, out),
     };
@@ -517,7 +537,7 @@ fn serve_directory(
     let store = Arc::new(DirectoryStore::open(&state, fleet.snapshot)?);
     let log = Log::to(io::stderr());
     let directory = directory.to_owned();
-    let again = move || match fleet::compile(&directory, &mut hashes) {
+    let again = move || match fleet::compile_to_serve(&directory, &mut hashes, key.as_ref()) {
         Ok(fleet) => Ok(fleet.snapshot),
         Err(found) => Err(joined(&found)),
     };
@@ -526,9 +546,9 @@ fn serve_directory(
     Ok(ExitCode::SUCCESS)
 }
 
-fn render(asked: &Asked, out: &mut impl Write) -> io::Result<ExitCode> {
-    let response = match ask(asked, http::Method::GET)? {
-        Ok(response) => response,
+fn render(asked: &Asked, show_secrets: bool, out: &mut impl Write) -> io::Result<ExitCode> {
+    let (response, hidden) = match ask(asked, http::Method::GET)? {
+        Ok(answered) => answered,
         Err(found) => return report(&found, out),
     };
     if !response.status.is_success() {
@@ -540,11 +560,25 @@ fn render(asked: &Asked, out: &mut impl Write) -> io::Result<ExitCode> {
         )?;
         return Ok(ExitCode::FAILURE);
     }
-    match response.body {
-        Payload::Bytes(bytes) => out.write_all(&bytes)?,
-        Payload::Stored(bodies) => bodies.into_iter().try_for_each(|body| copy(body, out))?,
+    if show_secrets {
+        write_body(response.body, out)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut bytes = Vec::new();
+    write_body(response.body, &mut bytes)?;
+    match String::from_utf8(bytes) {
+        Ok(text) => out.write_all(hidden.redact(&text).as_bytes())?,
+        // No text: an image, which has no passwords.
+        Err(image) => out.write_all(image.as_bytes())?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn write_body(body: Payload<Body>, out: &mut impl Write) -> io::Result<()> {
+    match body {
+        Payload::Bytes(bytes) => out.write_all(&bytes),
+        Payload::Stored(bodies) => bodies.into_iter().try_for_each(|body| copy(body, out)),
+    }
 }
 
 fn explain(
@@ -554,7 +588,7 @@ fn explain(
     out: &mut impl Write,
 ) -> io::Result<ExitCode> {
     let response = match ask(asked, method)? {
-        Ok(response) => response,
+        Ok((response, _)) => response,
         Err(found) => return report(&found, out),
     };
     let explanation = serde_json::to_value(&response.explanation)?;
@@ -711,12 +745,18 @@ fn token(
     Ok(ExitCode::SUCCESS)
 }
 
+/// What the handler says, and what of it is not to be shown.
+type Answered = (Response<Body>, preview::Hidden);
+
 /// Asks the handler; or says what is wrong with the fleet directory.
-fn ask(asked: &Asked, method: http::Method) -> io::Result<Result<Response<Body>, Vec<Diagnostic>>> {
-    let fleet = match fleet::compile(&asked.directory, &mut Hashes::default()) {
+fn ask(asked: &Asked, method: http::Method) -> io::Result<Result<Answered, Vec<Diagnostic>>> {
+    let key = asked.key.read()?;
+    let compiled = fleet::compile_with(&asked.directory, &mut Hashes::default(), key.as_ref());
+    let fleet = match compiled {
         Ok(fleet) => fleet,
         Err(found) => return Ok(Err(found)),
     };
+    let names = fleet.sealed_parameters;
     let secrets = asked.secret.read()?;
     let store = DirectoryStore::open(
         &state_of(&asked.directory, asked.state.as_deref()),
@@ -730,11 +770,13 @@ fn ask(asked: &Asked, method: http::Method) -> io::Result<Result<Response<Body>,
         secrets: secrets.as_ref(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    Ok(Ok(runtime.block_on(preview::ask(
-        &store,
-        &question,
-        Upload::none(),
-    ))))
+    let answered = async {
+        let response = preview::ask(&store, &question, Upload::none()).await;
+        let hidden = preview::hidden(&store, &response.explanation, names).await;
+        hidden.map(|hidden| (response, hidden))
+    };
+    let answered = runtime.block_on(answered).map_err(io::Error::other)?;
+    Ok(Ok(answered))
 }
 
 fn state_of(directory: &Path, state: Option<&Path>) -> PathBuf {

@@ -7,6 +7,7 @@ use std::io::Write;
 use serde_json::json;
 
 use crate::boot::client::Exchange;
+use crate::key;
 use crate::mac::MacAddress;
 
 /// A boot, from power to rest.
@@ -92,11 +93,11 @@ impl Report {
                 out,
                 "{:<5}{:<60}{:>7}{:>11}{:>6}  {}",
                 request.method,
-                request.shown,
+                without_keys(&request.shown, secrets),
                 request.status,
                 request.bytes,
                 request.milliseconds,
-                request.note
+                without_keys(&request.note, secrets)
             )?;
         }
         writeln!(out, "\nconfiguration status")?;
@@ -127,7 +128,7 @@ impl Report {
             self.write_changes(out, before, secrets)?;
         }
         for finding in &self.findings {
-            writeln!(out, "\nfinding: {finding}")?;
+            writeln!(out, "\nfinding: {}", without_keys(finding, secrets))?;
         }
         let verdict = if self.suffers() {
             "the phone would suffer"
@@ -145,12 +146,16 @@ impl Report {
         before: Option<&BTreeMap<String, String>>,
     ) -> io::Result<()> {
         let requests: Vec<_> = self.requests.iter().map(|request| {
-            json!({"method": request.method, "url": request.url, "path": request.shown, "status": request.status,
-                "bytes": request.bytes, "milliseconds": request.milliseconds, "note": request.note})
+            let text = |text: &str| without_keys(text, secrets);
+            json!({"method": request.method, "url": text(&request.url), "path": text(&request.shown),
+                "status": request.status, "bytes": request.bytes, "milliseconds": request.milliseconds,
+                "note": text(&request.note)})
         }).collect();
         let files: Vec<_> = self.files.iter().map(|file| {
             json!({"file": file.file, "parameters": file.parameters.len(), "errors": file.unknown.len(), "unknown": file.unknown})
         }).collect();
+        let findings = self.findings.iter();
+        let findings: Vec<String> = findings.map(|it| without_keys(it, secrets)).collect();
         let mask = |parameters: &BTreeMap<String, String>| -> BTreeMap<String, String> {
             parameters
                 .iter()
@@ -159,7 +164,7 @@ impl Report {
         };
         let mut report = json!({"model": self.model, "mac": self.mac, "requests": requests, "files": files,
             "firmware": self.firmware, "reboots": self.reboots, "parameters": mask(&self.parameters()),
-            "findings": self.findings, "ok": !self.suffers()});
+            "findings": findings, "ok": !self.suffers()});
         if let (Some(before), Some(report)) = (before, report.as_object_mut()) {
             report.insert("identical".to_owned(), json!(*before == self.parameters()));
             report.insert("before".to_owned(), json!(mask(before)));
@@ -194,6 +199,14 @@ impl Report {
     }
 }
 
+/// Addresses hold keys, which open what passwords open.
+fn without_keys(text: &str, secrets: bool) -> String {
+    match secrets {
+        true => text.to_owned(),
+        false => key::hide(text),
+    }
+}
+
 fn shown(name: &str, value: &str, secrets: bool) -> String {
     let name = name.to_ascii_lowercase();
     let secret = ["pass", "secret", "pin"]
@@ -204,6 +217,7 @@ fn shown(name: &str, value: &str, secrets: bool) -> String {
         return "***".to_owned();
     }
     let line = value.replace(['\r', '\n'], " ");
+    let line = without_keys(&line, secrets);
     if line.chars().count() > 60 && !secrets {
         line.chars().take(57).collect::<String>() + "..."
     } else {

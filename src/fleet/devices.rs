@@ -12,6 +12,7 @@ use crate::fleet::diagnostic::suggest;
 use crate::fleet::document::Document;
 use crate::fleet::document::Section;
 use crate::fleet::files::Files;
+use crate::fleet::sealed::Seals;
 use crate::fleet::values;
 use crate::mac::MacAddress;
 use crate::vendor::ALL;
@@ -38,6 +39,7 @@ pub(super) fn read(
 ) -> Devices {
     let mut reader = Reader {
         compiled,
+        seals: &files.seals,
         devices: Devices::new(),
     };
     for file in files.list("devices", ".csv", diagnostics) {
@@ -47,11 +49,17 @@ pub(super) fn read(
     }
     for file in files.list("devices", ".toml", diagnostics) {
         if let Some(text) = files.text(&file, diagnostics) {
-            Document::read(&file, &text, diagnostics, |section, diagnostics| {
-                for device in section.tables("device", diagnostics) {
-                    reader.section(&device, diagnostics);
-                }
-            });
+            Document::read(
+                &file,
+                &text,
+                &files.seals,
+                diagnostics,
+                |section, diagnostics| {
+                    for device in section.tables("device", diagnostics) {
+                        reader.section(&device, diagnostics);
+                    }
+                },
+            );
         }
     }
     reader.devices
@@ -73,6 +81,7 @@ pub(super) fn encode(devices: Devices) -> HashMap<String, HashMap<MacAddress, Bo
 
 struct Reader<'c> {
     compiled: &'c Compiled,
+    seals: &'c Seals<'c>,
     devices: Devices,
 }
 
@@ -126,7 +135,14 @@ impl Reader<'_> {
                 "site" => fields.site = Some(cell.to_owned()),
                 "model" => fields.model = Some(cell.to_owned()),
                 "firmware" => fields.firmware = Some(cell.to_owned()),
-                _ => values::enter_cell(&mut settings, column, cell, &place, diagnostics),
+                _ => {
+                    let cell = values::Cell {
+                        column,
+                        text: cell,
+                        place: &place,
+                    };
+                    values::enter_cell(&mut settings, &cell, self.seals, diagnostics);
+                }
             }
         }
         values::complete(&mut settings, &fields.place, diagnostics);
@@ -176,6 +192,7 @@ impl Reader<'_> {
             model,
             firmware: fields.firmware,
             settings,
+            sealed: None,
         };
         self.devices.insert(
             mac,

@@ -4,7 +4,6 @@
 //! deliberately does not show is a secret: only that it changed.
 
 mod images;
-mod redaction;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -21,6 +20,7 @@ use crate::fleet::outputs;
 use crate::fleet::outputs::Group;
 use crate::fleet::outputs::Output;
 use crate::fleet::outputs::Scope;
+use crate::fleet::redaction;
 use crate::mac::MacAddress;
 
 /// What changes.
@@ -103,9 +103,10 @@ pub fn diff(old: &Fleet, new: &Fleet) -> Difference {
     let (olds, news) = (Side::of(old), Side::of(new));
     let mut difference = Difference::default();
     let mut collected = Collected::default();
-    let shared = shared_changes(&olds, &news, &mut collected);
+    let names = &old.sealed_parameters | &new.sealed_parameters;
+    let shared = shared_changes(&olds, &news, &names, &mut collected);
     let phones: Vec<Phone<'_>> = news.phones().collect();
-    let own = outputs::on_every_core(&phones, |phone| own_changes(&olds, phone));
+    let own = outputs::on_every_core(&phones, |phone| own_changes(&olds, phone, &names));
     for (phone, own) in phones.iter().zip(own) {
         let tally = difference.tally(phone.group);
         tally.phones += 1;
@@ -242,6 +243,7 @@ impl Collected {
 fn shared_changes<'n>(
     olds: &Side<'_>,
     news: &'n Side<'_>,
+    names: &BTreeSet<String>,
     collected: &mut Collected,
 ) -> HashMap<(&'n str, &'n str), bool> {
     let mut concerned = HashMap::new();
@@ -249,7 +251,7 @@ fn shared_changes<'n>(
         let old = olds.group(&new.site.name, new.model.name)?;
         let mut found = Vec::new();
         if !is_same_release(old, new) {
-            let secrets = redaction::Secrets::of(None, None);
+            let secrets = redaction::Secrets::of(None, None, names);
             found = files(old.shared(), new.shared(), &secrets);
             found.extend(images::pinned(old, new).map(|image| (Scope::Model, image)));
         }
@@ -272,7 +274,7 @@ fn shared_changes<'n>(
 }
 
 /// The changes of a phone's own files; `None` for one that is not there yet.
-fn own_changes(olds: &Side<'_>, new: &Phone<'_>) -> Option<Vec<Found>> {
+fn own_changes(olds: &Side<'_>, new: &Phone<'_>, names: &BTreeSet<String>) -> Option<Vec<Found>> {
     let old = olds.find(new.mac)?;
     if is_same_release(old.group, new.group) && old.settings == new.settings {
         return Some(Vec::new());
@@ -280,6 +282,7 @@ fn own_changes(olds: &Side<'_>, new: &Phone<'_>) -> Option<Vec<Found>> {
     let secrets = redaction::Secrets::of(
         Some((old.group, old.settings)),
         Some((new.group, new.settings)),
+        names,
     );
     let files = files(
         old.group.own(old.mac, old.settings),
@@ -315,7 +318,11 @@ fn moved(old: &Phone<'_>, new: &Phone<'_>) -> Option<Found> {
 }
 
 /// What differs between the files of then and now.
-fn files(old: Vec<Output>, new: Vec<Output>, secrets: &redaction::Secrets) -> Vec<(Scope, Found)> {
+fn files(
+    old: Vec<Output>,
+    new: Vec<Output>,
+    secrets: &redaction::Secrets<'_>,
+) -> Vec<(Scope, Found)> {
     let mut pairs = BTreeMap::<String, (Option<Output>, Option<Output>)>::new();
     for output in old {
         let pair = pairs.entry(output.template.clone()).or_default();
@@ -357,7 +364,7 @@ fn unified(
     names: (Option<String>, Option<String>),
     was: &str,
     is: &str,
-    secrets: &redaction::Secrets,
+    secrets: &redaction::Secrets<'_>,
 ) -> Found {
     let (was, is) = secrets.redact(was, is);
     let diff = TextDiff::from_lines(&was, &is);

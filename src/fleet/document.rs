@@ -11,6 +11,7 @@ use crate::fleet::article;
 use crate::fleet::diagnostic::Diagnostics;
 use crate::fleet::diagnostic::Place;
 use crate::fleet::diagnostic::suggest;
+use crate::fleet::sealed::Seals;
 
 /// A document's text with the places of its lines.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub(super) struct Document<'t> {
     file: &'t str,
     text: &'t str,
     line_starts: Vec<usize>,
+    seals: &'t Seals<'t>,
 }
 
 impl<'t> Document<'t> {
@@ -25,6 +27,7 @@ impl<'t> Document<'t> {
     pub(super) fn read(
         file: &str,
         text: &str,
+        seals: &Seals<'_>,
         diagnostics: &mut Diagnostics,
         read: impl FnOnce(&Section<'_, '_>, &mut Diagnostics),
     ) {
@@ -37,6 +40,7 @@ impl<'t> Document<'t> {
             file,
             text,
             line_starts: [0].into_iter().chain(breaks).collect(),
+            seals,
         };
         let (table, errors) = DeTable::parse_recoverable(text);
         for error in &errors {
@@ -96,6 +100,11 @@ impl<'d, 't> Section<'d, 't> {
             span,
             asked: RefCell::default(),
         }
+    }
+
+    /// What opens its secrets.
+    pub(super) fn seals(&self) -> &'d Seals<'d> {
+        self.document.seals
     }
 
     /// Where the table begins.
@@ -290,7 +299,8 @@ impl<'d, 't> Section<'d, 't> {
         );
     }
 
-    fn full(&self, key: &str) -> String {
+    /// The name of a key, with the tables that it stands in.
+    pub(super) fn full(&self, key: &str) -> String {
         if self.name.is_empty() {
             key.to_owned()
         } else {

@@ -15,6 +15,8 @@ use sha2::Sha256;
 use crate::fleet::diagnostic::Diagnostics;
 use crate::fleet::diagnostic::Place;
 use crate::fleet::diagnostic::suggest;
+use crate::fleet::sealed::FleetKey;
+use crate::fleet::sealed::Seals;
 use crate::map::Map;
 use crate::pattern::Pattern;
 use crate::release::BlobRecord;
@@ -29,6 +31,8 @@ use crate::vendor::Vendor;
 pub(super) struct Files<'h> {
     root: PathBuf,
     hashes: &'h mut Hashes,
+    /// What opens the secrets in it.
+    pub(super) seals: Seals<'h>,
     /// Every file whose bytes are served, by SHA-256.
     pub(super) sources: HashMap<String, SourceFile>,
 }
@@ -39,10 +43,11 @@ pub struct Hashes(HashMap<PathBuf, (SourceFile, String)>);
 
 impl<'h> Files<'h> {
     /// The files below `root`.
-    pub(super) fn new(root: &Path, hashes: &'h mut Hashes) -> Self {
+    pub(super) fn new(root: &Path, hashes: &'h mut Hashes, key: Option<&'h FleetKey>) -> Self {
         Self {
             root: root.to_owned(),
             hashes,
+            seals: Seals::new(key),
             sources: HashMap::new(),
         }
     }

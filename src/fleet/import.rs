@@ -27,6 +27,7 @@ use crate::fleet::diagnostic::nearest;
 use crate::fleet::diagnostic::suggest;
 use crate::fleet::export;
 use crate::fleet::outputs;
+use crate::fleet::sealed::Seals;
 use crate::fleet::values;
 use crate::mac::MacAddress;
 use crate::settings::LINE_FIELDS;
@@ -221,7 +222,12 @@ fn check_row(
     let mut settings = Settings::new();
     for (column, value) in &row.cells {
         if !FIXED.contains(&column.as_str()) {
-            values::enter_cell(&mut settings, column, value, place, diagnostics);
+            let cell = values::Cell {
+                column,
+                text: value,
+                place,
+            };
+            values::enter_cell(&mut settings, &cell, &Seals::default(), diagnostics);
         }
     }
 }

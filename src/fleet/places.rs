@@ -194,7 +194,7 @@ fn read(
     take: impl FnOnce(&Section<'_, '_>, &mut Diagnostics),
 ) {
     if let Some(text) = files.text(file, diagnostics) {
-        Document::read(file, &text, diagnostics, take);
+        Document::read(file, &text, &files.seals, diagnostics, take);
     }
 }
 

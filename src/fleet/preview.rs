@@ -1,5 +1,7 @@
 //! `handset render` and `handset explain`: one request through the real handler, without a server.
 
+use std::collections::BTreeSet;
+
 use http::HeaderMap;
 use http::HeaderValue;
 use http::Method;
@@ -8,12 +10,17 @@ use http::header;
 
 use crate::access::Uncounted;
 use crate::client::Client;
+use crate::fleet::redaction::redact;
+use crate::key;
 use crate::respond::Request;
 use crate::respond::Response;
 use crate::respond::respond;
+use crate::route::Explanation;
 use crate::secret::DeploymentSecrets;
+use crate::settings::Settings;
 use crate::store::Blobs;
 use crate::store::Records;
+use crate::store::StoreError;
 
 /// A request as a phone would make it.
 #[derive(Clone, Debug)]
@@ -62,6 +69,55 @@ pub async fn ask<S: Records + Blobs>(
         response.explanation.reason = "the device may upload this file".to_owned();
     }
     response
+}
+
+/// What of an answer is not to be shown.
+#[derive(Debug)]
+pub struct Hidden {
+    layers: Vec<Settings>,
+    names: BTreeSet<String>,
+}
+
+impl Hidden {
+    /// A file without passwords and keys.
+    pub fn redact(&self, text: &str) -> String {
+        key::hide(&redact(text, &self.layers, &self.names))
+    }
+}
+
+/// The layers that a file may have its secrets from, and the names of `parameters` that are secret.
+pub async fn hidden<S: Records>(
+    store: &S,
+    explanation: &Explanation,
+    parameters: BTreeSet<String>,
+) -> Result<Hidden, StoreError> {
+    let mut hidden = Hidden {
+        layers: Vec::new(),
+        names: parameters,
+    };
+    let site = match &explanation.site {
+        Some(name) => store.site(name).await?,
+        None => None,
+    };
+    let Some(site) = site else {
+        return Ok(hidden);
+    };
+    let release = store.release(&site.release).await?;
+    let record = &release.record;
+    for layer in [&record.deployment, &record.tenant, &site.layer] {
+        hidden.layers.push(layer.settings.clone());
+    }
+    let models = record.models.values();
+    hidden
+        .layers
+        .extend(models.map(|model| model.settings.clone()));
+    if let Some(mac) = explanation.mac
+        && let Some((device, _)) = store.device(&site.name, mac).await?
+    {
+        let own = device.settings.values();
+        hidden.layers.extend(own.map(|own| own.settings.clone()));
+    }
+    Ok(hidden)
 }
 
 /// The host of an address, and its path with a slash before it.

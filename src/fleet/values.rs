@@ -12,6 +12,7 @@ use crate::fleet::document::Found;
 use crate::fleet::document::Section;
 use crate::fleet::document::integer;
 use crate::fleet::document::kind;
+use crate::fleet::sealed::Seals;
 use crate::fleet::time_zone;
 use crate::settings;
 use crate::settings::KEY_FIELDS;
@@ -38,7 +39,7 @@ pub(super) fn read(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> 
             Kind::Parameters => section
                 .table(name, diagnostics)
                 .map(|table| parameters(&table, diagnostics)),
-            _ => scalar(setting, (value, place.clone()), diagnostics),
+            _ => scalar(section, setting, (value, place.clone()), diagnostics),
         };
         if let Some(value) = value {
             enter(&mut read, setting, value, &place, diagnostics);
@@ -76,14 +77,29 @@ fn check_offset(read: &Settings, place: &Place, diagnostics: &mut Diagnostics) {
     }
 }
 
+/// A cell of a device table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cell<'a> {
+    /// What its column is called.
+    pub(super) column: &'a str,
+    /// What stands in it.
+    pub(super) text: &'a str,
+    /// Where it is.
+    pub(super) place: &'a Place,
+}
+
 /// Enters a setting given as the text of a cell: `sip_port`, `line1.user`, `parameters.polycom.name`.
 pub(super) fn enter_cell(
     read: &mut Settings,
-    name: &str,
-    text: &str,
-    place: &Place,
+    cell: &Cell<'_>,
+    seals: &Seals<'_>,
     diagnostics: &mut Diagnostics,
 ) {
+    let Cell {
+        column: name,
+        text,
+        place,
+    } = *cell;
     if let Some((list, number, field)) = numbered(name) {
         let fields = if list == "lines" {
             LINE_FIELDS
@@ -92,7 +108,8 @@ pub(super) fn enter_cell(
         };
         match settings::find(fields, field) {
             Some(setting) => {
-                let Some(value) = parse_cell(setting, text, place, diagnostics) else {
+                let text = seals.reveal((setting, name), text, place, diagnostics);
+                let Some(value) = parse_cell(setting, &text, place, diagnostics) else {
                     return;
                 };
                 item(read, list, number).insert(field.to_owned(), value);
@@ -106,6 +123,7 @@ pub(super) fn enter_cell(
         .and_then(|rest| rest.split_once('.'))
     {
         check_parameter(vendor, parameter, place, diagnostics);
+        let text = seals.reveal_parameter(parameter, text, place, diagnostics);
         let table = read.entry("parameters").or_insert_with(|| json!({}));
         if let Some(parameters) = table.as_object_mut() {
             let parameters = parameters.entry(vendor).or_insert_with(|| json!({}));
@@ -117,12 +135,21 @@ pub(super) fn enter_cell(
     }
     match settings::find(SETTINGS, name) {
         Some(setting) => {
-            if let Some(value) = parse_cell(setting, text, place, diagnostics) {
+            let text = seals.reveal((setting, name), text, place, diagnostics);
+            if let Some(value) = parse_cell(setting, &text, place, diagnostics) {
                 enter(read, setting, value, place, diagnostics);
             }
         }
         None => report_unknown("setting", name, SETTINGS, place, diagnostics),
     }
+}
+
+/// Whether a column of a device table is a secret of a line.
+pub(super) fn is_secret_field(name: &str) -> bool {
+    let field = numbered(name).filter(|(list, ..)| *list == "lines");
+    field.is_some_and(|(_, _, field)| {
+        settings::find(LINE_FIELDS, field).is_some_and(|setting| setting.secret)
+    })
 }
 
 /// Whether a column of a device table names a setting.
@@ -239,7 +266,7 @@ fn list(
         for (field, (value, place)) in table.entries() {
             match settings::find(fields, field) {
                 Some(setting) => {
-                    scalar(setting, (value, place), diagnostics)
+                    scalar(section, setting, (value, place), diagnostics)
                         .map(|value| item.insert(field.to_owned(), value));
                 }
                 None => report_unknown("field", field, fields, &place, diagnostics),
@@ -277,7 +304,11 @@ fn parameters(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Json 
         for (name, (value, place)) in table.entries() {
             check_parameter(vendor, name, &place, diagnostics);
             match parameter_text(value) {
-                Some(text) => drop(names.insert(name.to_owned(), Json::from(text))),
+                Some(text) => {
+                    let seals = section.seals();
+                    let text = seals.reveal_parameter(name, &text, &place, diagnostics);
+                    names.insert(name.to_owned(), Json::from(text));
+                }
                 None => {
                     let problem = format!("parameter {name:?} is {}", kind(value));
                     diagnostics.report(
@@ -324,6 +355,7 @@ fn parameter_text(value: &DeValue<'_>) -> Option<String> {
 }
 
 fn scalar(
+    section: &Section<'_, '_>,
     setting: &Setting,
     (value, place): Found<'_, '_>,
     diagnostics: &mut Diagnostics,
@@ -337,7 +369,15 @@ fn scalar(
             .as_str()
             .filter(|word| words.contains(word))
             .map(Json::from),
-        Kind::Text | Kind::Zone => value.as_str().map(Json::from),
+        Kind::Text | Kind::Zone => value.as_str().map(|text| {
+            let text = section.seals().reveal(
+                (setting, &section.full(setting.name)),
+                text,
+                &place,
+                diagnostics,
+            );
+            Json::from(text)
+        }),
         Kind::Keys | Kind::Lines | Kind::Parameters => None,
     };
     if converted.is_none() {

@@ -62,6 +62,13 @@ pub fn find(vendor: &str) -> Option<&'static Habits> {
     ALL.iter().find(|habits| habits.vendor == vendor)
 }
 
+/// Whether a parameter holds a password by its name, whoever's it is; a number at its end counts lines.
+pub fn is_secret(parameter: &str) -> bool {
+    let name = parameter.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
+    let mut ends = ALL.iter().flat_map(|habits| habits.secrets);
+    ends.any(|end| name.ends_with(end))
+}
+
 /// Every vendor's, sorted by name.
 const ALL: &[Habits] = &[
     Habits {

@@ -11,6 +11,8 @@ use handset::fleet;
 use handset::fleet::Hashes;
 use handset::fleet::report;
 
+use crate::secret::KeyFile;
+
 /// Reads a fleet directory, renders every file of every phone and says what is wrong
 ///
 /// Each finding has a code, explained in docs/check.md. Exit codes: 0 nothing that keeps phones from being served, 1 an
@@ -26,6 +28,8 @@ pub(crate) struct Check {
     /// Warnings count as errors
     #[arg(long)]
     deny_warnings: bool,
+    #[command(flatten)]
+    key: KeyFile,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -37,7 +41,9 @@ enum Format {
 
 /// Prints what is found.
 pub(crate) fn run(options: &Check, out: &mut impl Write) -> io::Result<ExitCode> {
-    let found = match fleet::compile(&options.directory, &mut Hashes::default()) {
+    let key = options.key.read()?;
+    let compiled = fleet::compile_with(&options.directory, &mut Hashes::default(), key.as_ref());
+    let found = match compiled {
         Ok(fleet) => {
             if matches!(options.format, Format::Text) {
                 writeln!(out, "{}", crate::summary(&fleet))?;

@@ -12,6 +12,9 @@ use handset::fleet::Fleet;
 use handset::fleet::Hashes;
 use handset::fleet::diagnostic::Diagnostic;
 use handset::fleet::diff;
+use handset::fleet::sealed::FleetKey;
+
+use crate::secret::KeyFile;
 
 /// Says which phones' files change if this fleet directory takes the place of another, file by file
 ///
@@ -29,12 +32,15 @@ pub(crate) struct Diff {
     /// Only how many phones change, by site and vendor
     #[arg(long)]
     summary: bool,
+    #[command(flatten)]
+    key: KeyFile,
 }
 
 pub(crate) fn run(options: &Diff, out: &mut impl Write) -> io::Result<ExitCode> {
     let mut hashes = Hashes::default();
-    let old = compile(&options.against, &mut hashes)?;
-    let new = compile(&options.directory, &mut hashes)?;
+    let key = options.key.read()?;
+    let old = compile(&options.against, &mut hashes, key.as_ref())?;
+    let new = compile(&options.directory, &mut hashes, key.as_ref())?;
     let difference = diff::diff(&old, &new);
     if difference.is_empty() {
         writeln!(out, "nothing changes for any phone")?;
@@ -54,12 +60,12 @@ pub(crate) fn run(options: &Diff, out: &mut impl Write) -> io::Result<ExitCode> 
 }
 
 /// A fleet directory that does not compile cannot be compared, whichever of the two it is.
-fn compile(directory: &Path, hashes: &mut Hashes) -> io::Result<Fleet> {
+fn compile(directory: &Path, hashes: &mut Hashes, key: Option<&FleetKey>) -> io::Result<Fleet> {
     if directory.to_string_lossy().contains("://") {
         let problem = "comparing with a server is not there yet: give a fleet directory, such as a git worktree";
         return Err(io::Error::other(problem));
     }
-    fleet::compile(directory, hashes).map_err(|found: Vec<Diagnostic>| {
+    fleet::compile_with(directory, hashes, key).map_err(|found: Vec<Diagnostic>| {
         let shown = directory.display();
         let problem = format!("{shown} does not compile:\n{}", crate::joined(&found));
         io::Error::other(problem)

@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::fs;
 
-use serde_json::Value as Json;
-
 use crate::fleet::Fleet;
 use crate::fleet::diagnostic::Diagnostics;
 use crate::fleet::diagnostic::Place;
@@ -12,9 +10,8 @@ use crate::fleet::outputs::Group;
 use crate::fleet::outputs::Output;
 use crate::fleet::parameters;
 use crate::fleet::parameters::Parameter;
-use crate::settings::LINE_FIELDS;
-use crate::settings::SETTINGS;
-use crate::vendor::ALL;
+use crate::fleet::redaction;
+use crate::settings::Settings;
 use crate::vendor::Format;
 use crate::vendor::habits;
 
@@ -25,7 +22,7 @@ pub(super) fn check(
     shared: &[Vec<Output>],
     diagnostics: &mut Diagnostics,
 ) {
-    let known = Known::of(groups);
+    let known = Known::of(fleet, groups);
     for (group, outputs) in groups.iter().zip(shared) {
         for output in outputs {
             check_output(group, output, &known, diagnostics);
@@ -36,41 +33,47 @@ pub(super) fn check(
     }
 }
 
-/// The secrets of all devices. A short value stands in any file by chance.
-struct Known<'f>(HashMap<&'f str, String>);
+/// The secrets of all devices, and of the layers above them. A short value stands in any file by chance.
+struct Known<'f> {
+    values: HashMap<String, String>,
+    fleet: &'f Fleet,
+}
 
 const SHORTEST: usize = 6;
 
 impl<'f> Known<'f> {
-    fn of(groups: &'f [Group<'_>]) -> Self {
+    fn of(fleet: &'f Fleet, groups: &[Group<'_>]) -> Self {
         let mut known = HashMap::new();
-        for (mac, settings) in groups.iter().flat_map(|group| &group.phones) {
-            let secret = SETTINGS.iter().filter(|setting| setting.secret);
-            let own = secret.filter_map(|setting| settings.settings.get(setting.name));
-            let lines = settings.settings.get("lines").and_then(Json::as_array);
-            let fields = LINE_FIELDS.iter().filter(|field| field.secret);
-            let of_line = lines.into_iter().flatten().flat_map(|line| {
-                let fields = fields.clone();
-                fields.filter_map(|field| line.get(field.name))
-            });
-            let values = own.chain(of_line).filter_map(Json::as_str);
-            for value in values.filter(|value| value.len() >= SHORTEST) {
-                known.insert(value, format!("a secret of {mac}"));
+        let mut enter = |layer: &Settings, whose: &str| {
+            for value in redaction::values(layer).filter(|value| value.len() >= SHORTEST) {
+                known.insert(value, format!("a secret of {whose}"));
+            }
+        };
+        for group in groups {
+            let record = &group.release.record;
+            enter(&record.deployment.settings, "handset.toml");
+            enter(&record.tenant.settings, "its tenant");
+            enter(&group.site.layer.settings, &group.site.name);
+            if let Some(settings) = group.model.settings {
+                enter(settings, group.model.name);
+            }
+            for (mac, device) in &group.phones {
+                enter(&device.settings, &mac.to_string());
             }
         }
-        Self(known)
+        Self {
+            values: known,
+            fleet,
+        }
     }
 
-    /// What makes a parameter a secret, if anything does.
-    fn reason(&self, parameter: &Parameter) -> Option<&str> {
-        let own = self.0.get(parameter.value.as_str()).map(String::as_str);
-        let numbered = parameter
-            .name
-            .trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
-        let mut names = ALL.iter().filter_map(|vendor| habits::find(vendor.name));
-        let named = names.any(|habits| habits.secrets.iter().any(|end| numbered.ends_with(end)));
-        let named = named && !parameter.value.is_empty();
-        own.or_else(|| named.then_some("a password by its name"))
+    /// What makes a parameter a secret, if anything does, and the finding that it is.
+    fn reason(&self, parameter: &Parameter) -> Option<(&str, &'static str)> {
+        let own = self.values.get(&parameter.value).map(String::as_str);
+        let sealed = self.fleet.sealed_parameters.contains(&parameter.name);
+        let named = (sealed || habits::is_secret(&parameter.name)) && !parameter.value.is_empty();
+        own.map(|own| (own, "secret-setting-shared"))
+            .or_else(|| named.then_some(("a password by its name", "secret-in-shared-file")))
     }
 }
 
@@ -86,7 +89,7 @@ fn check_output(
     };
     let site = format!("sites/{}.toml", group.site.name);
     let parameters = parameters::read(record.format, text);
-    for (parameter, reason) in secrets(&parameters, known) {
+    for (parameter, (reason, code)) in secrets(&parameters, known) {
         let place = match &record.file {
             Some(file) => Place::line(file, line_of(&record.text, &parameter.name)),
             None => Place::file(&site),
@@ -98,7 +101,7 @@ fn check_output(
         );
         let remedy =
             "give it to the device itself: in devices/, or in a template with {mac} in its name";
-        diagnostics.report("secret-in-shared-file", &place, problem, remedy);
+        diagnostics.report(code, &place, problem, remedy);
     }
 }
 
@@ -107,19 +110,19 @@ fn check_resource(fleet: &Fleet, file: &str, known: &Known<'_>, diagnostics: &mu
         return;
     };
     let format = Format::of_text(&text, Format::KeyValue);
-    for (parameter, reason) in secrets(&parameters::read(format, &text), known) {
+    for (parameter, (reason, code)) in secrets(&parameters::read(format, &text), known) {
         let place = Place::line(file, line_of(&text, &parameter.name));
         let problem = format!("{} is {reason}, and resources are for all", parameter.name);
         let remedy =
             "give it to the device itself: in devices/, or in a template with {mac} in its name";
-        diagnostics.report("secret-in-shared-file", &place, problem, remedy);
+        diagnostics.report(code, &place, problem, remedy);
     }
 }
 
 fn secrets<'p>(
     parameters: &'p [Parameter],
     known: &'p Known<'_>,
-) -> impl Iterator<Item = (&'p Parameter, &'p str)> {
+) -> impl Iterator<Item = (&'p Parameter, (&'p str, &'static str))> {
     parameters
         .iter()
         .filter_map(|parameter| Some((parameter, known.reason(parameter)?)))

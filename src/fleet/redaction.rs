@@ -1,4 +1,4 @@
-//! Secrets taken out of what a diff shows: by their value, whichever layer gives it, and by their parameter's name.
+//! Secrets taken out of what is shown: by their value, whichever layer gives it, and by their parameter's name.
 
 use std::collections::BTreeSet;
 
@@ -10,25 +10,55 @@ use crate::fleet::parameters;
 use crate::settings::LINE_FIELDS;
 use crate::settings::SETTINGS;
 use crate::settings::Settings;
-use crate::vendor::ALL;
 use crate::vendor::Format;
 use crate::vendor::habits;
 
 /// The secrets of a phone, then and now.
-#[derive(Debug, Default)]
-pub(super) struct Secrets {
+#[derive(Debug)]
+pub(super) struct Secrets<'n> {
     old: BTreeSet<String>,
     new: BTreeSet<String>,
+    /// Parameters that are secret whatever they are called.
+    names: &'n BTreeSet<String>,
 }
+
+/// What a secret is shown as.
+pub const MARK: &str = "(secret)";
 
 /// A shorter value may stand in a file by chance; it is taken out where it is a value as a whole.
 const SURELY_SECRET: usize = 6;
 
-impl Secrets {
-    /// What a phone's layers call secret.
+/// A file without its secrets: those of the layers it was made from, and what `names` and the vendors' tables say is
+/// secret.
+pub fn redact<'l>(
+    text: &str,
+    layers: impl IntoIterator<Item = &'l Settings>,
+    names: &BTreeSet<String>,
+) -> String {
+    let mut secrets: BTreeSet<String> = layers.into_iter().flat_map(values).collect();
+    secrets.extend(by_name(text, names));
+    redacted(text, &secrets, |_| MARK)
+}
+
+/// The values of a layer that are secret.
+pub(super) fn values(layer: &Settings) -> impl Iterator<Item = String> + '_ {
+    let own = SETTINGS.iter().filter(|setting| setting.secret);
+    let own = own.filter_map(|setting| layer.get(setting.name));
+    let lines = layer.get("lines").and_then(Json::as_array);
+    let fields = lines.into_iter().flatten().flat_map(|line| {
+        let fields = LINE_FIELDS.iter().filter(|field| field.secret);
+        fields.filter_map(|field| line.get(field.name))
+    });
+    let texts = own.chain(fields).filter_map(Json::as_str);
+    texts.filter(|value| !value.is_empty()).map(str::to_owned)
+}
+
+impl<'n> Secrets<'n> {
+    /// What a phone's layers call secret, and parameters that are.
     pub(super) fn of(
         old: Option<(&Group<'_>, &DeviceSettings)>,
         new: Option<(&Group<'_>, &DeviceSettings)>,
+        names: &'n BTreeSet<String>,
     ) -> Self {
         let values = |side: Option<(&Group<'_>, &DeviceSettings)>| {
             side.map(|(group, settings)| of_layers(group, settings))
@@ -37,6 +67,7 @@ impl Secrets {
         Self {
             old: values(old),
             new: values(new),
+            names,
         }
     }
 
@@ -44,8 +75,8 @@ impl Secrets {
     pub(super) fn redact(&self, was: &str, is: &str) -> (String, String) {
         let mut old = self.old.clone();
         let mut new = self.new.clone();
-        old.extend(by_name(was));
-        new.extend(by_name(is));
+        old.extend(by_name(was, self.names));
+        new.extend(by_name(is, self.names));
         let old_text = redacted(was, &old, |secret| match new.contains(secret) {
             true => "***",
             false => "*** (old)",
@@ -67,39 +98,16 @@ fn of_layers(group: &Group<'_>, settings: &DeviceSettings) -> BTreeSet<String> {
         Some(&record.tenant.settings),
         Some(&record.deployment.settings),
     ];
-    let mut found = BTreeSet::new();
-    for layer in layers.into_iter().flatten() {
-        let own = SETTINGS.iter().filter(|setting| setting.secret);
-        let own = own.filter_map(|setting| layer.get(setting.name));
-        let lines = layer
-            .get("lines")
-            .and_then(Json::as_array)
-            .into_iter()
-            .flatten();
-        let fields = lines.flat_map(|line| {
-            let fields = LINE_FIELDS.iter().filter(|field| field.secret);
-            fields.filter_map(|field| line.get(field.name))
-        });
-        let values = own.chain(fields).filter_map(Json::as_str);
-        found.extend(values.filter(|value| !value.is_empty()).map(str::to_owned));
-    }
-    found
+    layers.into_iter().flatten().flat_map(values).collect()
 }
 
 /// Values of parameters whose names say that they are secret.
-fn by_name(text: &str) -> Vec<String> {
+fn by_name(text: &str, names: &BTreeSet<String>) -> Vec<String> {
     let format = Format::of_text(text, Format::KeyValue);
-    let names: Vec<&str> = ALL
-        .iter()
-        .filter_map(|vendor| habits::find(vendor.name))
-        .flat_map(|habits| habits.secrets.iter().copied())
-        .collect();
     let read = parameters::read(format, text).into_iter();
     let secret = read.filter(|parameter| {
-        let name = parameter
-            .name
-            .trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
-        !parameter.value.is_empty() && names.iter().any(|end| name.ends_with(end))
+        let name = parameter.name.as_str();
+        !parameter.value.is_empty() && (names.contains(name) || habits::is_secret(name))
     });
     secret.map(|parameter| parameter.value).collect()
 }
@@ -142,6 +150,8 @@ fn whole_values(text: &str, value: &str, mark: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::Secrets;
 
     #[test]
@@ -149,6 +159,7 @@ mod tests {
         let secrets = Secrets {
             old: ["a<b>c-old".to_owned(), "1234".to_owned()].into(),
             new: ["a<b>c-new".to_owned(), "1234".to_owned()].into(),
+            names: &BTreeSet::new(),
         };
         let (was, is) = secrets.redact(
             "<a p=\"a&lt;b&gt;c-old\" q=\"1234\" port=\"12345\"/>\n",
