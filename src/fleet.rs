@@ -1,7 +1,7 @@
 //! The fleet directory, the operator's source of truth, compiled into the records that the stores hold.
 //!
 //! The handler sees nothing but those records, so that a case means the same on every platform. What
-//! this deliberately does not do: only `generations` writes a file that a
+//! this deliberately does not do: only `generations` and `sealed` write a file that a
 //! person wrote.
 
 pub mod article;
@@ -27,7 +27,9 @@ mod parameters;
 pub mod password;
 mod places;
 pub mod preview;
+pub mod redaction;
 pub mod report;
+pub mod sealed;
 mod silence;
 pub mod starter;
 pub mod time_zone;
@@ -46,6 +48,8 @@ use crate::fleet::diagnostic::Diagnostics;
 use crate::fleet::diagnostic::Place;
 use crate::fleet::files::Files;
 use crate::fleet::places::Site;
+use crate::fleet::sealed::FleetKey;
+use crate::fleet::sealed::Seen;
 use crate::fleet::silence::Silences;
 use crate::mac::MacAddress;
 use crate::map::Map;
@@ -70,6 +74,8 @@ pub struct Fleet {
     pub warnings: Vec<Diagnostic>,
     /// Where it was read from.
     pub directory: PathBuf,
+    /// Parameters that stand sealed in it, and are secret for that alone.
+    pub sealed_parameters: BTreeSet<String>,
     silences: Silences,
 }
 
@@ -77,8 +83,34 @@ pub struct Fleet {
 ///
 /// `hashes` remembers the SHA-256 of files over several calls.
 pub fn compile(directory: &Path, hashes: &mut Hashes) -> Result<Fleet, Vec<Diagnostic>> {
-    read(directory, hashes, |compiled, devices, diagnostics| {
+    compile_with(directory, hashes, None)
+}
+
+/// The same with the key that opens what is sealed in it. Without one, sealed text stands for the values: good for
+/// looking at the fleet, not for serving it.
+pub fn compile_with(
+    directory: &Path,
+    hashes: &mut Hashes,
+    key: Option<&FleetKey>,
+) -> Result<Fleet, Vec<Diagnostic>> {
+    let reading = Reading { directory, key };
+    read(reading, hashes, |compiled, devices, _, diagnostics| {
         compiled.check_pins(devices, diagnostics);
+    })
+}
+
+/// The same for phones: what is sealed and does not open is an error.
+pub fn compile_to_serve(
+    directory: &Path,
+    hashes: &mut Hashes,
+    key: Option<&FleetKey>,
+) -> Result<Fleet, Vec<Diagnostic>> {
+    let reading = Reading { directory, key };
+    read(reading, hashes, |compiled, devices, seen, diagnostics| {
+        compiled.check_pins(devices, diagnostics);
+        if key.is_none() {
+            seen.report_closed(diagnostics);
+        }
     })
 }
 
@@ -87,16 +119,24 @@ pub(crate) fn compile_without_images(
     directory: &Path,
     hashes: &mut Hashes,
 ) -> Result<Fleet, Vec<Diagnostic>> {
-    read(directory, hashes, |_, _, _| {})
+    let key = None;
+    read(Reading { directory, key }, hashes, |_, _, _, _| {})
+}
+
+/// What is read, and with what.
+#[derive(Clone, Copy)]
+struct Reading<'a> {
+    directory: &'a Path,
+    key: Option<&'a FleetKey>,
 }
 
 fn read(
-    directory: &Path,
+    Reading { directory, key }: Reading<'_>,
     hashes: &mut Hashes,
-    check: impl FnOnce(&Compiled, &devices::Devices, &mut Diagnostics),
+    check: impl FnOnce(&Compiled, &devices::Devices, &Seen, &mut Diagnostics),
 ) -> Result<Fleet, Vec<Diagnostic>> {
     let mut diagnostics = Diagnostics::default();
-    let mut files = Files::new(directory, hashes);
+    let mut files = Files::new(directory, hashes, key);
     let deployment = places::deployment(&files, &mut diagnostics);
     let tenants = places::tenants(&files, &mut diagnostics);
     let models = places::models(&files, &mut diagnostics);
@@ -125,7 +165,9 @@ fn read(
         compiled.add_site(site, record, &deployment, &mut diagnostics);
     }
     let devices = devices::read(&files, &compiled, &mut diagnostics);
-    check(&compiled, &devices, &mut diagnostics);
+    let seen = files.seals.into_seen();
+    seen.report_clear(&mut diagnostics);
+    check(&compiled, &devices, &seen, &mut diagnostics);
     let places = devices
         .iter()
         .map(|(mac, device)| (*mac, (device.site.clone(), device.place.clone())))
@@ -145,6 +187,7 @@ fn read(
         devices: places,
         warnings: diagnostics.into_sorted(),
         directory: directory.to_owned(),
+        sealed_parameters: seen.parameters,
         silences: deployment.silences,
     })
 }
