@@ -52,7 +52,6 @@ fn strangers() -> Vec<(String, Vec<(&'static str, String)>)> {
         row("/hq/%2e%2e/branch/000000000000.cfg"),
         row("/hq/%00"),
         row("/"),
-        row("/-/v1/sites"),
         // A key of one site opens no other, wherever a name of the other stands.
         row("/branch/~hq/000000000000.cfg"),
         row("/branch/~hq/hq/000000000000.cfg"),
