@@ -183,7 +183,7 @@ fn phones_of_a_sealed_fleet_get_what_they_got() {
     for file in [
         FILE,
         "/hq/00908f000420.cfg",
-        "/hq/0080F0000136.cfg",
+        "/hq/ut/Config0080F0000136.cfg",
         "/hq/000000000000.cfg",
     ] {
         let shown = plain.run(&["render", "fleet", file, "--show-secrets"]);
@@ -202,8 +202,9 @@ fn phones_of_a_sealed_fleet_get_what_they_got() {
 #[test]
 fn a_sealed_fleet_is_looked_at_without_its_key_and_not_served() {
     let fleet = Fleet::sealed();
-    let checked = fleet.run(&["check", "fleet", "--deny-warnings"]);
-    assert_eq!(checked.status.code(), Some(0), "{}", said(&checked));
+    let checked = fleet.run(&["check", "fleet"]);
+    let plain = Fleet::new().run(&["check", "fleet"]);
+    assert_eq!(said(&checked), said(&plain));
     let rendered = fleet.run(&["render", "fleet", FILE]);
     assert_eq!(rendered.status.code(), Some(0), "{}", said(&rendered));
     assert!(
@@ -216,8 +217,8 @@ fn a_sealed_fleet_is_looked_at_without_its_key_and_not_served() {
     let served = fleet.run(&["serve", "fleet", "--listen", "127.0.0.1:0"]);
     assert_eq!(served.status.code(), Some(1), "{}", said(&served));
     for needed in [
-        "devices/phones.csv:3",
-        "line1.password",
+        "tenants/acme.toml:4",
+        "admin_password is sealed, and so are 15 more",
         "--key-file",
         "[sealed-without-key]",
     ] {
@@ -255,7 +256,7 @@ fn render_shows_no_secret_unless_it_is_told_to() {
         FILE,
         "/hq/64167f000450-device.cfg",
         "/hq/00908f000420.cfg",
-        "/hq/0080F0000136.cfg",
+        "/hq/ut/Config0080F0000136.cfg",
         "/hq/000000000000.cfg",
     ] {
         let shown = fleet.run(&["render", "fleet", file]);
@@ -269,7 +270,8 @@ fn render_shows_no_secret_unless_it_is_told_to() {
         }
         let whole = said(&fleet.run(&["render", "fleet", file, "--show-secrets"]));
         assert_eq!(text == whole, !text.contains("(secret)"), "{file}");
-        let keys = whole.split('/').filter(|word| word.len() == 27);
+        let words = whole.split(|c: char| !c.is_ascii_alphanumeric());
+        let keys = words.filter(|word| word.len() == 27);
         for key in keys {
             assert!(!text.contains(key), "{file}: {key} in {text}");
         }

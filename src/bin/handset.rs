@@ -393,11 +393,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command, out: &mut impl Write) -> io::Result<ExitCode> {
     match command {
-        Command::Boot(arguments) => match boot::run(&arguments, out) {
-            Ok(true) => Ok(ExitCode::SUCCESS),
-            Ok(false) => Ok(ExitCode::FAILURE),
-            Err(error) => Err(io::Error::other(error)),
-        },
+        Command::Boot(arguments) => simulate(&arguments, out),
         Command::Check(options) => check::run(&options, out),
         Command::Completions(options) => pages::completions(&options, Arguments::command(), out),
         Command::Dhcp(command) => dhcp::run(&command, out),
@@ -452,6 +448,14 @@ fn run(command: Command, out: &mut impl Write) -> io::Result<ExitCode> {
             secret,
         } => token(tenant, read, &secret, out),
         Command::Unlock { devices } => change(&devices, &Wish::Unlock, out),
+    }
+}
+
+fn simulate(arguments: &boot::Arguments, out: &mut impl Write) -> io::Result<ExitCode> {
+    match boot::run(arguments, out) {
+        Ok(true) => Ok(ExitCode::SUCCESS),
+        Ok(false) => Ok(ExitCode::FAILURE),
+        Err(error) => Err(io::Error::other(error)),
     }
 }
 

@@ -55,7 +55,8 @@ fn operator(ground: &impl Ground, method: &str, target: &str, more: &str, body: 
     exchange(ground.address(), request.as_bytes(), method)
 }
 
-fn may(ground: &impl Ground, method: &str, target: &str, body: &str) -> (u16, Value) {
+/// What an operator who may do everything hears.
+pub(crate) fn may(ground: &impl Ground, method: &str, target: &str, body: &str) -> (u16, Value) {
     let answer = operator(ground, method, target, &bearer(Scope::Write, None), body);
     let json = serde_json::from_slice(&answer.body).unwrap_or_default();
     (answer.status, json)

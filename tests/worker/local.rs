@@ -16,6 +16,7 @@ use std::process::Stdio;
 use handset::fleet;
 use handset::fleet::Hashes;
 use handset::fleet::entries;
+use handset::fleet::entries::Entry;
 use handset::seal::aes::at_once;
 use serde_json::Value;
 use serde_json::json;
@@ -45,6 +46,16 @@ impl Local {
 
     /// So many isolates over a fleet directory; `persist` is where their stores lie.
     pub(crate) fn start(fleet: &Path, isolates: usize, persist: Option<&Path>) -> Self {
+        let sealed = at_once(entries::sealed(compiled(fleet), &secrets()));
+        Self::over(&sealed.unwrap().unwrap(), isolates, persist)
+    }
+
+    /// Over a fleet directory of `fixtures/` whose secrets nobody has sealed yet.
+    pub(crate) fn in_the_clear(name: &str) -> Self {
+        Self::over(&compiled(&fixture(name)), 1, None)
+    }
+
+    fn over(entries: &[Entry], isolates: usize, persist: Option<&Path>) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let bundle = root.join("build/worker");
         assert!(
@@ -53,10 +64,7 @@ impl Local {
         );
         let work = tempfile::tempdir().unwrap();
         let records = work.path().join("records.json");
-        let fleet = fleet::compile(fleet, &mut Hashes::default()).unwrap();
-        let sealed = entries::sealed(entries::of(&fleet.snapshot), &secrets());
-        let filled = serde_json::to_vec(&at_once(sealed).unwrap().unwrap()).unwrap();
-        fs::write(&records, filled).unwrap();
+        fs::write(&records, serde_json::to_vec(entries).unwrap()).unwrap();
         let settings = json!({
             "bundle": bundle,
             "commands": true,
@@ -131,6 +139,12 @@ impl Local {
         client::put(self.address(), "/.observed/faults", "", &body);
     }
 
+    /// What lies in the bucket under a key.
+    pub(crate) fn object(&mut self, key: &str) -> String {
+        writeln!(self.commands.as_mut().unwrap(), "read {key}").unwrap();
+        self.line()["text"].as_str().unwrap().to_owned()
+    }
+
     fn line(&mut self) -> Value {
         let mut line = String::new();
         self.answers.read_line(&mut line).unwrap();
@@ -147,6 +161,11 @@ impl Drop for Local {
         self.commands = None;
         let _ = self.process.wait();
     }
+}
+
+fn compiled(fleet: &Path) -> Vec<Entry> {
+    let fleet = fleet::compile(fleet, &mut Hashes::default()).unwrap();
+    entries::of(&fleet.snapshot)
 }
 
 /// A fleet directory of `fixtures/`.

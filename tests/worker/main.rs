@@ -73,6 +73,38 @@ impl Ground for Local {
     }
 }
 
+/// The operators' Worker seals what it writes, by the runtime's AES; the phones' opens it, and so does every platform, for
+/// the box is the one that RustCrypto makes.
+#[test]
+fn what_the_operators_worker_writes_is_sealed() {
+    const KEY: &str = "device/hq/0004f2000500";
+    const FILE: &str = "/hq/~0004f2000500/0004f2000500-device.cfg";
+    let mut local = Local::in_the_clear("office");
+    let before = client::ask(local.address(), "GET", FILE, "");
+    assert_eq!(before.status, 200);
+    assert!(local.object(KEY).contains("lines"), "in the clear");
+    for action in ["lock", "unlock"] {
+        let target = format!("/-/v1/sites/hq/devices/0004f2000500/{action}");
+        assert_eq!(
+            operating::may(&local, "POST", &target, "").0,
+            200,
+            "{action}"
+        );
+    }
+    let sealed = |record: &str| {
+        let (_, after) = record.split_once(r#""sealed":""#).unwrap();
+        after.split('"').next().unwrap().to_owned()
+    };
+    let record = local.object(KEY);
+    assert!(!record.contains("lines"), "{record}");
+    assert_eq!(
+        client::ask(local.address(), "GET", FILE, "").body,
+        before.body
+    );
+    let ours = Local::of_fixture("office").object(KEY);
+    assert_eq!(sealed(&record), sealed(&ours));
+}
+
 #[test]
 fn operators_are_answered_by_their_own_worker() {
     operate(&mut Local::of_fixture("office"));

@@ -12,7 +12,7 @@
 //
 // Says where it listens once it is up; to a program that sends commands in JSON, { "addresses": [] }. Each
 // command is answered by a line: "fill" brings the records back to what they were published as, "reset" also
-// removes what phones wrote. The end of the input is the end.
+// removes what phones wrote, "read KEY" gives what lies in the bucket. The end of the input is the end.
 
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -123,7 +123,10 @@ async function reset() {
   await fill();
 }
 
-const commands = { fill, reset };
+// What lies in the bucket under a key.
+const read = async (key) => (await objects.get(key))?.text();
+
+const commands = { fill, read, reset };
 
 await migrate();
 await fill();
@@ -131,7 +134,7 @@ const addresses = await Promise.all(workers.map(({ name }) => miniflare.unsafeGe
 if (settings.commands) console.log(JSON.stringify({ addresses: addresses.map((address) => address.host) }));
 else console.log(`listening on ${addresses[0].origin}; Ctrl-C ends it`);
 for await (const command of settings.commands ? createInterface({ input: process.stdin }) : []) {
-  await commands[command]();
-  console.log(JSON.stringify({ done: command }));
+  const [name, key] = command.split(" ");
+  console.log(JSON.stringify({ done: name, text: await commands[name](key) }));
 }
 if (settings.commands) await miniflare.dispose();
