@@ -1,10 +1,6 @@
 //! Secrets at rest: what lies in a bucket holds none, every platform that has the secret opens what another sealed, and
 //! without the secret a device is told to come again, never given a file without its password.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/bucket.rs"]
 #[expect(dead_code, reason = "the service does more than this suite needs")]

@@ -1,9 +1,5 @@
 //! An S3 service in the test's own process. It verifies signatures, as s3s does it.
 
-#[path = "secret.rs"]
-#[expect(dead_code, reason = "a store needs the secret alone")]
-mod secret;
-
 use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
@@ -17,6 +13,7 @@ use async_trait::async_trait;
 use handset::fleet::entries;
 use handset::fleet::fill::fill;
 use handset::platform::native::s3::HttpWire;
+use handset::secret::DeploymentSecrets;
 use handset::store::directory::Snapshot;
 use handset::store::directory::Upload;
 use handset::store::s3::Address;
@@ -48,8 +45,6 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-
-use secret::secrets;
 
 pub(crate) const BUCKET: &str = "phones";
 pub(crate) const KEY: &str = "AKIDHANDSET";
@@ -214,6 +209,11 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, ser
 /// The certificate of a secure service.
 pub(crate) fn certificate() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls/cert.pem")
+}
+
+/// The deployment's, as all tests have it.
+fn secrets() -> DeploymentSecrets {
+    DeploymentSecrets::parse(include_str!("secret.txt")).unwrap()
 }
 
 /// A store at an address, with the right key.

@@ -5,7 +5,7 @@ use handset::key::Key;
 use handset::secret::DeploymentSecrets;
 
 /// Drawn once, for the tests alone.
-pub(crate) const SECRET: &str = "cUQ9wn8sJ1m4x2bVt7yFz0LhRk5PeDa3GiWoXvCqTu8=";
+pub(crate) const SECRET: &str = include_str!("secret.txt");
 
 /// The same, read.
 pub(crate) fn secrets() -> DeploymentSecrets {
