@@ -6,6 +6,7 @@ pub mod access;
 pub mod boot;
 pub mod client;
 pub mod credential;
+pub mod date;
 pub mod device;
 pub mod discovery;
 pub mod encoding;

@@ -1,11 +1,9 @@
 //! Conditional requests (RFC 9110 section 13), decided from what is known of a file before it is read.
 
-use std::time::Duration;
-use std::time::UNIX_EPOCH;
-
 use http::HeaderMap;
 use http::header;
-use httpdate::HttpDate;
+
+use crate::date::Date;
 
 /// What identifies the representation that would be sent.
 #[derive(Clone, Copy, Debug)]
@@ -73,13 +71,6 @@ pub fn range_counts(headers: &HeaderMap, validators: Validators<'_>) -> bool {
     }
 }
 
-/// An HTTP date (IMF-fixdate) of seconds since 1970; `None` beyond the year 9999.
-pub fn format_date(seconds: u64) -> Option<String> {
-    const END_OF_9999: u64 = 253_402_300_800;
-    (seconds < END_OF_9999)
-        .then(|| HttpDate::from(UNIX_EPOCH + Duration::from_secs(seconds)).to_string())
-}
-
 /// Whether the header is `*` or holds a tag for which `matches` holds, over all lines and lists.
 fn any_tag(headers: &HeaderMap, name: &header::HeaderName, matches: impl Fn(&str) -> bool) -> bool {
     let lines = headers
@@ -105,11 +96,7 @@ fn weak(tag: &str) -> &str {
 
 fn date(headers: &HeaderMap, name: &header::HeaderName) -> Option<u64> {
     let text = headers.get(name)?.to_str().ok()?;
-    let date: HttpDate = text.trim().parse().ok()?;
-    std::time::SystemTime::from(date)
-        .duration_since(UNIX_EPOCH)
-        .ok()
-        .map(|since| since.as_secs())
+    Date::parse(text).map(Date::seconds)
 }
 
 #[cfg(test)]
@@ -121,7 +108,6 @@ mod tests {
     use super::Validators;
     use super::Verdict;
     use super::evaluate;
-    use super::format_date;
     use super::range_counts;
 
     const FILE: Validators<'static> = Validators {
@@ -200,11 +186,5 @@ mod tests {
             );
         }
         assert!(range_counts(&headers(&[]), FILE));
-    }
-
-    #[test]
-    fn dates() {
-        assert_eq!(format_date(784_111_777).as_deref(), Some(THEN));
-        assert_eq!(format_date(u64::MAX), None);
     }
 }

@@ -21,6 +21,7 @@ use crate::access::RelayWord;
 use crate::access::Replays;
 use crate::access::Standing;
 use crate::client::Client;
+use crate::date::Date;
 use crate::device::DeviceRecord;
 use crate::device::Segment;
 use crate::device::Upload;
@@ -888,8 +889,8 @@ fn representation<Body>(file: &File<'_>, class: Option<Class>) -> Response<Body>
         header::CACHE_CONTROL,
         if own { "private, no-store" } else { "no-cache" },
     );
-    if let Some(date) = file.modified.and_then(precondition::format_date) {
-        put(head, header::LAST_MODIFIED, &date);
+    if let Some(date) = file.modified.and_then(Date::new) {
+        put(head, header::LAST_MODIFIED, &date.to_string());
     }
     response
 }

@@ -13,10 +13,10 @@ use ureq::Agent;
 
 use crate::access::Uncounted;
 use crate::client::Client;
+use crate::date::Date;
 use crate::fleet;
 use crate::fleet::Hashes;
 use crate::mac::MacAddress;
-use crate::precondition::format_date;
 use crate::respond::Payload;
 use crate::respond::Request;
 use crate::respond::respond;
@@ -225,7 +225,7 @@ fn text<'j>(json: &'j Value, name: &str) -> Option<&'j str> {
 }
 
 fn date(json: &Value, name: &str) -> Option<String> {
-    format_date(json.get(name)?.as_u64()? / 1000)
+    Some(Date::new(json.get(name)?.as_u64()? / 1000)?.to_string())
 }
 
 /// A window as the endpoint takes it: so many minutes, or from the first boot on.
