@@ -621,7 +621,7 @@ impl<S: Records + Blobs> Context<'_, S> {
         class: Option<Class>,
         body: impl FnOnce(Range<u64>) -> Vec<u8>,
     ) -> Response<S::Body> {
-        let mut response = representation(file, class);
+        let mut response = representation(file, self.keeping(class));
         let head = &mut response.headers;
         match (
             precondition::evaluate(self.request.headers, file.validators()),
@@ -662,6 +662,17 @@ impl<S: Records + Blobs> Context<'_, S> {
             }
         }
         response
+    }
+
+    /// Who may keep a file: nobody a device's own, but its relay, to serve it while we are out of reach, where
+    /// the site says so (RFC 5861).
+    fn keeping(&self, class: Option<Class>) -> &'static str {
+        let relays = self.standing.relayed && self.site.relay_cache;
+        match (class == Some(Class::Device), relays) {
+            (false, _) => "no-cache",
+            (true, false) => "private, no-store",
+            (true, true) => "private, no-cache, stale-if-error=604800",
+        }
     }
 
     /// How much of a file is asked for. Ranges are defined for GET alone.
@@ -877,18 +888,13 @@ impl<'a> File<'a> {
 }
 
 /// 200 with the headers that describe a file, and no body yet.
-fn representation<Body>(file: &File<'_>, class: Option<Class>) -> Response<Body> {
+fn representation<Body>(file: &File<'_>, keeping: &str) -> Response<Body> {
     let mut response = empty(StatusCode::OK);
     let head = &mut response.headers;
     put(head, header::ETAG, file.etag);
     put(head, header::CONTENT_TYPE, file.media_type);
     put(head, header::ACCEPT_RANGES, "bytes");
-    let own = class == Some(Class::Device);
-    put(
-        head,
-        header::CACHE_CONTROL,
-        if own { "private, no-store" } else { "no-cache" },
-    );
+    put(head, header::CACHE_CONTROL, keeping);
     if let Some(date) = file.modified.and_then(Date::new) {
         put(head, header::LAST_MODIFIED, &date.to_string());
     }
