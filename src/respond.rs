@@ -30,7 +30,6 @@ use crate::key::Holder;
 use crate::key::Key;
 use crate::mac::MacAddress;
 use crate::path::RequestPath;
-use crate::pattern::Pattern;
 use crate::precondition;
 use crate::precondition::Validators;
 use crate::precondition::Verdict;
@@ -39,6 +38,7 @@ use crate::range::Requested;
 use crate::release::BlobRecord;
 use crate::release::Model;
 use crate::release::Release;
+use crate::release::Rule;
 use crate::release::sha256_hex;
 use crate::respond::door::Denied;
 use crate::respond::door::Door;
@@ -65,6 +65,7 @@ use crate::user_agent::UserAgent;
 use crate::variables::Subject;
 use crate::variables::Variables;
 use crate::vendor::FileKind;
+use crate::well_formed;
 
 /// A request without its body, and what the platform knows of its circumstances.
 #[derive(Clone, Copy, Debug)]
@@ -144,10 +145,12 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("30");
 const RETRY_AFTER_FAILURES: HeaderValue = HeaderValue::from_static("60");
 /// How long a redirect's address is good for a download to begin.
 const REDIRECT_SECONDS: u64 = 900;
+/// XML is checked in memory. A thousand contacts take some 300 KB.
+const LARGEST_XML: u64 = 4 << 20;
 /// How often an upload's bookkeeping is tried when others write the same device's record.
 const TRIES: usize = 32;
 
-/// The answer to one who has failed too often.
+/// The answer to one who has failed or uploaded too often.
 pub fn too_many<Body>(explanation: Explanation) -> Response<Body> {
     let body = "too many requests\n";
     let mut response = text(StatusCode::TOO_MANY_REQUESTS, body, explanation);
@@ -204,6 +207,10 @@ pub async fn respond<S: Records + Blobs>(
             response
         }
         Err(Failure::Store(error)) => store_failed(&error, explanation),
+        Err(Failure::TooMany) => {
+            explanation.reason = "more uploads than the site takes of a device".to_owned();
+            too_many(explanation)
+        }
     };
     if request.method == Method::HEAD {
         response.body = Payload::Bytes(Vec::new());
@@ -216,6 +223,8 @@ enum Failure {
     NotFound(String),
     Status(StatusCode, String),
     Store(StoreError),
+    /// It has uploaded too often.
+    TooMany,
     /// It may not have it, or nobody may know whether it may.
     Denied(Box<Denied>),
 }
@@ -331,9 +340,7 @@ impl<S: Records + Blobs> Context<'_, S> {
             Route::Refuse => text(StatusCode::NOT_FOUND, NOT_FOUND, Explanation::default()),
             Route::Render(template, model) => self.render(&template, model, explanation)?,
             Route::Serve(serve) => self.serve(path, serve, explanation).await?,
-            Route::Accept(name, pattern) => {
-                self.accept(&name, pattern, upload, explanation).await?
-            }
+            Route::Accept(name, rule) => self.accept(&name, rule, upload, explanation).await?,
         };
         response.contact = self.contact(path, explanation, None);
         response.explanation = std::mem::take(explanation);
@@ -701,20 +708,27 @@ impl<S: Records + Blobs> Context<'_, S> {
     async fn accept(
         &self,
         name: &str,
-        pattern: &Pattern,
+        rule: &Rule,
         upload: S::Upload,
         explanation: &mut Explanation,
     ) -> Result<Response<S::Body>, Failure> {
         let mac = self
             .mac(explanation)
             .ok_or_else(|| Failure::NotFound("no device".to_owned()))?;
-        let length = self.upload_length()?;
+        let length = self.upload_length(rule)?;
+        let paced = |device: &DeviceRecord| device.state.pace(&self.site.uploads, self.request.now);
+        self.device.and_then(paced).ok_or(Failure::TooMany)?;
         let id = format!("{:013}-{:032x}", self.request.now, self.request.id);
         let key = BlobKey::upload(&self.site.name, mac, name, &id);
-        self.store.put(&key, upload, length).await?;
+        if rule.takes_xml() {
+            let bytes = self.collect_xml(upload, length).await?;
+            self.store.keep(&key, bytes).await?;
+        } else {
+            self.store.put(&key, upload, length).await?;
+        }
         let segment = Segment { id, length };
         let mut tried = None;
-        let entered = self.enter(mac, name, pattern, segment, &mut tried).await;
+        let entered = self.enter(mac, name, rule, segment, &mut tried).await;
         match entered {
             Ok((new, etag_text)) => {
                 explanation.source = Some(format!("uploads/{name}"));
@@ -738,7 +752,7 @@ impl<S: Records + Blobs> Context<'_, S> {
         }
     }
 
-    fn upload_length(&self) -> Result<u64, Failure> {
+    fn upload_length(&self, rule: &Rule) -> Result<u64, Failure> {
         let refuse = |status, reason: &str| Err(Failure::Status(status, reason.to_owned()));
         let Some(length) = self.request.headers.get(header::CONTENT_LENGTH) else {
             return refuse(StatusCode::LENGTH_REQUIRED, "an upload without its length");
@@ -753,7 +767,11 @@ impl<S: Records + Blobs> Context<'_, S> {
                 "an upload whose length is no number",
             );
         };
-        if length > self.site.uploads.largest {
+        let most = match rule.takes_xml() {
+            true => self.site.uploads.largest.min(LARGEST_XML),
+            false => self.site.uploads.largest,
+        };
+        if length > most {
             return refuse(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "an upload over the site's limit",
@@ -762,21 +780,32 @@ impl<S: Records + Blobs> Context<'_, S> {
         Ok(length)
     }
 
+    /// The bytes of an XML file, which others than the phone that sent it will read.
+    async fn collect_xml(&self, upload: S::Upload, length: u64) -> Result<Vec<u8>, Failure> {
+        let most = usize::try_from(length).unwrap_or_default();
+        let bytes = self.store.collect(upload, most).await?;
+        let refuse = |reason| Failure::Status(StatusCode::BAD_REQUEST, reason);
+        if bytes.len() < most {
+            return Err(refuse("the device broke off its upload".to_owned()));
+        }
+        well_formed::check(&bytes).map_err(|flaw| refuse(flaw.to_string()))?;
+        Ok(bytes)
+    }
+
     /// Makes a stored segment the newest of its file; says whether the file is new, and its tag. `tried` is
     /// what was last tried: from then on the record may name the segment, whatever the store said.
     async fn enter(
         &self,
         mac: MacAddress,
         name: &str,
-        pattern: &Pattern,
+        rule: &Rule,
         segment: Segment,
         tried: &mut Option<Entry>,
     ) -> Result<(bool, String), Failure> {
-        let append = self
-            .request
-            .headers
-            .get(APPEND)
-            .and_then(|value| value.to_str().ok()?.parse().ok());
+        // Every part of XML was checked as a document, and so it is one.
+        let append = self.request.headers.get(APPEND);
+        let append = append.filter(|_| !rule.takes_xml());
+        let append = append.and_then(|value| value.to_str().ok()?.parse().ok());
         let mut failed = false;
         for _ in 0..TRIES {
             let Some((mut record, revision)) = self.store.device(&self.site.name, mac).await?
@@ -789,13 +818,20 @@ impl<S: Records + Blobs> Context<'_, S> {
                 return Ok((entry.new, segment.id));
             }
             let new = record.state.newest(name).is_none();
+            let paced = record.state.pace(&self.site.uploads, self.request.now);
+            let Some(paced) = paced else {
+                // Others were faster, and no record names these bytes.
+                tried.take_if(|_| !failed);
+                return Err(Failure::TooMany);
+            };
+            record.state.paced = paced;
             let limits = &self.site.uploads;
             let upload = Upload {
                 name,
                 at: self.request.now,
             };
             let kin = |other: &str| {
-                RequestPath::parse(other).is_ok_and(|other| pattern.capture(&other).is_some())
+                RequestPath::parse(other).is_ok_and(|other| rule.pattern.capture(&other).is_some())
             };
             let dropped = record
                 .state
