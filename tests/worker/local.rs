@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::fs::File;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Write;
@@ -29,7 +30,7 @@ pub(crate) struct Local {
     process: Child,
     commands: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
-    _work: TempDir,
+    work: TempDir,
 }
 
 impl Local {
@@ -66,7 +67,8 @@ impl Local {
         let file = work.path().join("settings.json");
         fs::write(&file, settings.to_string()).unwrap();
         // Miniflare's start fails now and then on a busy machine, see serve.mjs.
-        let mut ups = (0..STARTS).filter_map(|_| Self::up(&file));
+        let said = work.path().join(SAID);
+        let mut ups = (0..STARTS).filter_map(|_| Self::up(&file, &said));
         let (process, commands, answers, addresses) =
             ups.next().expect("the Worker does not start");
         Self {
@@ -74,12 +76,15 @@ impl Local {
             commands: Some(commands),
             answers,
             process,
-            _work: work,
+            work,
         }
     }
 
     /// A process, what it reads and writes, and where it listens; `None` if it ended before it said so.
-    fn up(settings: &Path) -> Option<(Child, ChildStdin, BufReader<ChildStdout>, Vec<SocketAddr>)> {
+    fn up(
+        settings: &Path,
+        said: &Path,
+    ) -> Option<(Child, ChildStdin, BufReader<ChildStdout>, Vec<SocketAddr>)> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut process = Command::new("node")
             .arg(root.join("xtask/node/serve.mjs"))
@@ -87,6 +92,7 @@ impl Local {
             .arg(settings)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(File::create(said).unwrap())
             .spawn()
             .unwrap();
         let (commands, answers) = (process.stdin.take(), process.stdout.take());
@@ -127,6 +133,12 @@ impl Local {
         client::put(self.address(), "/.observed/faults", "", &body);
     }
 
+    /// Everything that the Worker and what runs it wrote to standard error.
+    pub(crate) fn said(&self) -> String {
+        let said = fs::read(self.work.path().join(SAID)).unwrap();
+        String::from_utf8_lossy(&said).into_owned()
+    }
+
     fn line(&mut self) -> Value {
         let mut line = String::new();
         self.answers.read_line(&mut line).unwrap();
@@ -134,6 +146,8 @@ impl Local {
     }
 }
 
+/// Where the process writes what it has to say.
+const SAID: &str = "said";
 /// How often it is tried to start one.
 const STARTS: usize = 5;
 
@@ -142,6 +156,9 @@ impl Drop for Local {
     fn drop(&mut self) {
         self.commands = None;
         let _ = self.process.wait();
+        if std::thread::panicking() {
+            eprintln!("the Worker said: {}", self.said());
+        }
     }
 }
 
