@@ -31,6 +31,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use handset::fleet;
+use handset::fleet::Hashes;
 use handset::platform::native::ServeOptions;
 use handset::platform::native::Server;
 use handset::platform::native::log::Log;
@@ -70,7 +72,9 @@ fn compare(rounds: usize) {
     let fleet = tempfile::tempdir().unwrap();
     write_fleet(fleet.path());
     let deployment = Deployment::start(fleet.path(), None);
-    let store = bucket::store(deployment.service.place(""));
+    // The component has its site's record in the key-value store; the native server has all of it in the bucket.
+    let compiled = fleet::compile(fleet.path(), &mut Hashes::default()).unwrap();
+    let store = deployment.service.filled("native", &compiled.snapshot);
     let options = ServeOptions::default();
     let native = Server::start(Arc::new(store), &options, Log::to(std::io::sink())).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()

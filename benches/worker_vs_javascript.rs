@@ -22,6 +22,8 @@ mod load;
 mod server;
 #[path = "worker/statistics.rs"]
 mod statistics;
+#[path = "../tests/support/tree.rs"]
+mod tree;
 
 use std::fs;
 use std::path::Path;
@@ -397,7 +399,7 @@ fn bundle_baseline(work: &Path) -> PathBuf {
 /// Compiles the fleet, its generated files included, and lists what the stores shall hold.
 fn write_entries(work: &Path, image_bytes: u32) -> PathBuf {
     let directory = work.join("fleet");
-    copy(&root().join("benches/worker/fleet"), &directory);
+    tree::copy(&root().join("benches/worker/fleet"), &directory, &["state"]);
     let images = directory.join("firmware/polycom").join(VERSION);
     let resources = directory.join("resources");
     for (folder, file, length) in [(images, IMAGE, image_bytes), (resources, RESOURCE, 4096)] {
@@ -432,17 +434,4 @@ fn content(length: u32) -> Vec<u8> {
     let mut bytes: Vec<u8> = (0..length.div_ceil(4)).flat_map(u32::to_be_bytes).collect();
     bytes.truncate(length as usize);
     bytes
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }

@@ -149,8 +149,10 @@ impl Window {
         if self.until.is_some_and(|until| visit.now >= until) {
             return Entry::Refused("its window is over");
         }
-        if let (true, Some(first)) = (self.binds, &self.network) {
-            if visit.network != Some(first) {
+        let taken = self.network.is_some() || self.family.is_some();
+        if self.binds && taken {
+            // Not every platform knows addresses.
+            if self.network.is_some() && visit.network != self.network.as_deref() {
                 return Entry::Refused("its window belongs to another address");
             }
             if visit.family != self.family.as_deref() {
@@ -161,8 +163,8 @@ impl Window {
         window
             .until
             .get_or_insert_with(|| visit.now.saturating_add(Enrolment::FIRST_BOOT));
-        if let (true, None, Some(network)) = (self.binds, &self.network, visit.network) {
-            window.network = Some(network.to_owned());
+        if self.binds && !taken {
+            window.network = visit.network.map(str::to_owned);
             window.family = visit.family.map(str::to_owned);
         }
         if window == *self {

@@ -4,6 +4,7 @@
 pub mod access;
 #[cfg(not(target_family = "wasm"))]
 pub mod boot;
+pub mod certificate;
 pub mod client;
 pub mod credential;
 pub mod date;

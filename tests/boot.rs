@@ -5,6 +5,8 @@
 mod authority;
 #[path = "support/boots.rs"]
 mod boots;
+#[path = "support/tree.rs"]
+mod tree;
 
 use std::fs;
 use std::io::BufRead;
@@ -514,7 +516,7 @@ fn the_office_by_every_credential() {
 /// The office as it would be in earnest: TLS only, certificates count, and who may not is asked for a password.
 fn strict_office(fleet: &Path) {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/office");
-    copy(&fixture, fleet);
+    tree::copy(&fixture, fleet, &["state"]);
     for (file, old, new) in [
         (
             "handset.toml",
@@ -529,17 +531,5 @@ fn strict_office(fleet: &Path) {
         let text = fs::read_to_string(fleet.join(file)).unwrap();
         assert!(text.contains(old), "{file} has no {old}");
         fs::write(fleet.join(file), text.replacen(old, new, 1)).unwrap();
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    if from.is_file() {
-        fs::copy(from, to).unwrap();
-        return;
-    }
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        copy(&entry.path(), &to.join(entry.file_name()));
     }
 }

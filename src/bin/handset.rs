@@ -243,6 +243,9 @@ enum KeyCommand {
         /// The state directory [default: DIRECTORY/state]
         #[arg(long)]
         state: Option<PathBuf>,
+        /// Address of the server that saw the devices, if that was not one over the state directory
+        #[arg(long, conflicts_with = "state")]
+        url: Option<String>,
     },
 }
 
@@ -602,8 +605,9 @@ fn turn(command: KeyCommand, out: &mut impl Write) -> io::Result<ExitCode> {
             site,
             force,
             state,
+            url,
         } => {
-            let found = left_behind(directory, site, state.as_deref())?;
+            let found = left_behind(directory, site, state.as_deref(), url.as_deref())?;
             for line in &found {
                 writeln!(out, "{line}")?;
             }
@@ -628,20 +632,22 @@ fn turn(command: KeyCommand, out: &mut impl Write) -> io::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn left_behind(directory: &Path, site: &str, state: Option<&Path>) -> io::Result<Vec<String>> {
+/// The devices that a server, or the state beside a directory, saw last with an old key of the site's.
+fn left_behind(
+    directory: &Path,
+    site: &str,
+    state: Option<&Path>,
+    url: Option<&str>,
+) -> io::Result<Vec<String>> {
     let fleet = fleet::compile(directory, &mut Hashes::default());
     let fleet = fleet.map_err(|found| io::Error::other(joined(&found)))?;
     let generation = match fleet.snapshot.deployment.sites.get(site) {
         Some(Access::Keys(terms)) => terms.generation,
-        _ => 0,
+        _ => return Ok(Vec::new()),
     };
-    let store = DirectoryStore::open(&state_of(directory, state), fleet.snapshot)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let found = runtime.block_on(generations::last_seen_with_old(&store, site, generation));
-    let found = found.map_err(io::Error::other)?.into_iter();
-    Ok(found
-        .map(|(mac, contact)| format!("{mac}  {}", contact.user_agent.unwrap_or_default()))
-        .collect())
+    let place = url.map_or_else(|| directory.to_string_lossy(), Into::into);
+    let found = place_at(&place, state)?.last_seen_before(site, generation);
+    found.map_err(io::Error::other)
 }
 
 fn change(devices: &Devices, wish: &Wish, out: &mut impl Write) -> io::Result<ExitCode> {

@@ -11,10 +11,6 @@ use toml_edit::value;
 
 use crate::access::GENERATIONS;
 use crate::key::Key;
-use crate::mac::MacAddress;
-use crate::store::Contact;
-use crate::store::Records;
-use crate::store::StoreError;
 
 /// What is to become of a site's generations.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -36,25 +32,6 @@ pub fn turn(directory: &Path, site: &str, turn: Turn) -> Result<(u8, u8), String
     let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, &path));
     written.map_err(|error| named(error.to_string()))?;
     Ok(now)
-}
-
-/// The devices whose last boot began with a key of an old generation.
-pub async fn last_seen_with_old(
-    store: &impl Records,
-    site: &str,
-    oldest: u8,
-) -> Result<Vec<(MacAddress, Contact)>, StoreError> {
-    let mut found = Vec::new();
-    let mut after = None;
-    loop {
-        let page = store.contacts(site, after).await?;
-        let Some((last, _)) = page.last() else {
-            return Ok(found);
-        };
-        after = Some(*last);
-        let old = |contact: &Contact| contact.generation.is_some_and(|it| it < oldest);
-        found.extend(page.into_iter().filter(|(_, contact)| old(contact)));
-    }
 }
 
 fn turned(text: &str, turn: Turn) -> Result<(String, (u8, u8)), String> {

@@ -4,6 +4,7 @@
 //! between them is what any of them may use, and no lock is held while one waits.
 
 mod body;
+mod proxy;
 mod settings;
 mod values;
 mod wire;
@@ -23,6 +24,7 @@ use spin_sdk::wasip3::random::random::get_random_u64;
 
 use crate::access::Uncounted;
 use crate::client::Client;
+use crate::platform::spin::proxy::Proxy;
 use crate::platform::spin::values::Values;
 use crate::platform::spin::wire::Outbound;
 use crate::respond;
@@ -57,7 +59,10 @@ async fn answer(request: types::Request) -> Result<types::Response, ErrorCode> {
     let method = Method::try_from(request.get_method()).unwrap_or(Method::TRACE);
     let target = request.get_path_with_query().unwrap_or_default();
     let host = request.get_authority();
-    let headers = headers(request.get_headers());
+    let fields = request.get_headers().copy_all();
+    let proxy = Proxy::of(&settings, &fields);
+    let network = proxy.network();
+    let headers = headers(&fields);
     let head = Request {
         method: &method,
         target: &target,
@@ -67,9 +72,9 @@ async fn answer(request: types::Request) -> Result<types::Response, ErrorCode> {
         id: number(&method),
         fallback_site: None,
         client: Client {
-            network: None,
-            secure: is_secure(&request),
-            certificate: None,
+            network: network.as_deref(),
+            secure: proxy.secure().unwrap_or_else(|| is_secure(&request)),
+            certificate: proxy.device(),
         },
         secrets: settings.secrets.as_ref(),
         replays: &Uncounted,
@@ -109,11 +114,14 @@ fn finish(response: respond::Response<body::Stored>) -> Result<types::Response, 
     body::translate(response)
 }
 
-fn headers(fields: types::Headers) -> HeaderMap {
-    let read = fields.copy_all().into_iter().filter_map(|(name, value)| {
+/// Header fields as the host hands them over.
+type Fields = [(String, Vec<u8>)];
+
+fn headers(fields: &Fields) -> HeaderMap {
+    let read = fields.iter().filter_map(|(name, value)| {
         let name: HeaderName = name.parse().ok()?;
         let read = respond::HEADERS_READ.contains(&name);
-        read.then_some((name, HeaderValue::from_bytes(&value).ok()?))
+        read.then_some((name, HeaderValue::from_bytes(value).ok()?))
     });
     read.collect()
 }

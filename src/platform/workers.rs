@@ -18,6 +18,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::access::Uncounted;
+use crate::certificate;
 use crate::client;
 use crate::client::Client;
 use crate::platform::workers::host::Context;
@@ -78,7 +79,7 @@ pub async fn answer(
         kept: &KEPT,
         now,
     };
-    let network = client::network(address(&head));
+    let network = client::network(said(&head, CLIENT_ADDRESS));
     let mut lines = head.lines();
     let method = lines.next().unwrap_or_default();
     let (host, target) = split(lines.next().unwrap_or_default());
@@ -94,7 +95,7 @@ pub async fn answer(
         client: Client {
             network: network.as_deref(),
             secure: is_secure(&head),
-            certificate: None,
+            certificate: certificate::of_subject(said(&head, "")),
         },
         secrets: secrets(&env),
         replays: &Uncounted,
@@ -155,11 +156,11 @@ fn headers<'h>(lines: impl Iterator<Item = &'h str>) -> HeaderMap {
     read.collect()
 }
 
-/// The client's address, as Cloudflare says.
-fn address(head: &str) -> &str {
+/// What Cloudflare says of the client under a name.
+fn said<'h>(head: &'h str, name: &str) -> &'h str {
     let mut lines = head.lines().filter_map(|line| line.split_once(':'));
-    let line = lines.find(|(name, _)| *name == CLIENT_ADDRESS);
-    line.map_or("", |(_, address)| address)
+    let line = lines.find(|(given, _)| *given == name);
+    line.map_or("", |(_, value)| value)
 }
 
 /// A number that no other upload has; what only reads needs none.

@@ -26,6 +26,7 @@ use crate::respond::etag;
 use crate::respond::put;
 use crate::route::Explanation;
 use crate::store::Blobs;
+use crate::store::Contact;
 use crate::store::PAGE;
 use crate::store::Records;
 use crate::store::StoreError;
@@ -80,6 +81,7 @@ struct Row {
 /// What an endpoint does.
 #[derive(Clone, Copy)]
 enum Action {
+    Contacts,
     Knocking,
     Lock,
     Open,
@@ -93,6 +95,7 @@ const ROWS: &[Row] = &[
     row("PUT",  "sites/{site}/devices/{mac}/enrolment", Scope::Write, Action::Open),
     row("POST", "sites/{site}/devices/{mac}/lock",      Scope::Write, Action::Lock),
     row("POST", "sites/{site}/devices/{mac}/unlock",    Scope::Write, Action::Unlock),
+    row("GET",  "sites/{site}/contacts",                Scope::Read,  Action::Contacts),
     row("GET",  "sites/{site}/knocking",                Scope::Read,  Action::Knocking),
 ];
 
@@ -251,6 +254,7 @@ async fn answer<S: Records + Blobs>(
     };
     asked.admit(&token).await?;
     match row.action {
+        Action::Contacts => asked.contacts(query).await,
         Action::Knocking => asked.knocking(query).await,
         Action::Lock => asked.change(|now| Ok(now.locked())).await,
         Action::Open => {
@@ -398,6 +402,22 @@ impl<'a> Shown<'a> {
     }
 }
 
+/// The last contacts of a site's devices.
+#[derive(Serialize)]
+struct Contacts {
+    contacts: Vec<Seen>,
+    /// The address after which the next page begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<MacAddress>,
+}
+
+#[derive(Serialize)]
+struct Seen {
+    mac: MacAddress,
+    #[serde(flatten)]
+    contact: Contact,
+}
+
 /// The devices of a site that may be admitted.
 #[derive(Serialize)]
 struct Knocking {
@@ -517,15 +537,15 @@ impl<S: Records + Blobs> Asked<'_, S> {
         precondition::evaluate(self.request.headers, validators)
     }
 
+    async fn contacts(&self, query: &str) -> Result<Answer, Problem> {
+        let (page, next) = self.page(query).await?;
+        let seen = |(mac, contact)| Seen { mac, contact };
+        let contacts = page.into_iter().map(seen).collect();
+        Answer::of(&Contacts { contacts, next })
+    }
+
     async fn knocking(&self, query: &str) -> Result<Answer, Problem> {
-        let after = query
-            .split('&')
-            .find_map(|part| part.strip_prefix("after="));
-        let after = after.map(str::parse::<MacAddress>).transpose();
-        let after = after.map_err(|error| problem(StatusCode::BAD_REQUEST, error.to_string()))?;
-        let page = self.store.contacts(self.named.site, after).await?;
-        let last = page.last().map(|(mac, _)| *mac);
-        let next = last.filter(|_| page.len() >= PAGE);
+        let (page, next) = self.page(query).await?;
         let mut knocking = Vec::new();
         for (mac, contact) in page {
             if let Some(reason) = contact.refused {
@@ -539,6 +559,22 @@ impl<S: Records + Blobs> Asked<'_, S> {
             }
         }
         Answer::of(&Knocking { knocking, next })
+    }
+
+    /// Last contacts after the device that the query names, and the device that the next page comes after.
+    async fn page(
+        &self,
+        query: &str,
+    ) -> Result<(Vec<(MacAddress, Contact)>, Option<MacAddress>), Problem> {
+        let after = query
+            .split('&')
+            .find_map(|part| part.strip_prefix("after="));
+        let after = after.map(str::parse::<MacAddress>).transpose();
+        let after = after.map_err(|error| problem(StatusCode::BAD_REQUEST, error.to_string()))?;
+        let page = self.store.contacts(self.named.site, after).await?;
+        let last = page.last().map(|(mac, _)| *mac);
+        let next = last.filter(|_| page.len() >= PAGE);
+        Ok((page, next))
     }
 }
 

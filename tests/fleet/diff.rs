@@ -13,6 +13,8 @@ use handset::fleet::Hashes;
 use handset::fleet::diff::Difference;
 use handset::fleet::diff::diff;
 
+use crate::tree;
+
 /// File, what stands there, and what takes its place.
 type Edit = (&'static str, &'static str, &'static str);
 
@@ -104,7 +106,11 @@ fn shown(difference: &Difference) -> String {
 
 fn compared(edits: &[Edit]) -> Difference {
     let directory = tempfile::tempdir().unwrap();
-    copy(&root().join("fixtures/office"), directory.path());
+    tree::copy(
+        &root().join("fixtures/office"),
+        directory.path(),
+        &["state"],
+    );
     for (file, from, to) in edits {
         let path = directory.path().join(file);
         let text = fs::read_to_string(&path).unwrap();
@@ -124,19 +130,6 @@ fn compared(edits: &[Edit]) -> Difference {
 fn compile(directory: &Path) -> Fleet {
     let fleet = fleet::compile(directory, &mut Hashes::default());
     fleet.unwrap_or_else(|found| panic!("{found:?}"))
-}
-
-/// What of a fleet directory is an operator's.
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let target = to.join(entry.file_name());
-        match entry.path().is_dir() {
-            _ if entry.file_name() == "state" => {}
-            true => copy(&entry.path(), &target),
-            false => drop(fs::copy(entry.path(), target).unwrap()),
-        }
-    }
 }
 
 fn root() -> PathBuf {

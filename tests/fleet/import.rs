@@ -18,6 +18,8 @@ use handset::fleet::import::read_root;
 use handset::fleet::import::read_table;
 use tempfile::TempDir;
 
+use crate::tree;
+
 fn written(files: &[(&str, &str)]) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     for (name, text) in files {
@@ -62,20 +64,6 @@ fn compile(directory: &Path) -> Fleet {
     fleet::compile(directory, &mut Hashes::default()).unwrap_or_else(|found| panic!("{found:?}"))
 }
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let target = to.join(entry.file_name());
-        match entry.path().is_dir() {
-            _ if ["state", "devices"]
-                .iter()
-                .any(|name| entry.file_name() == *name) => {}
-            true => copy(&entry.path(), &target),
-            false => drop(fs::copy(entry.path(), target).unwrap()),
-        }
-    }
-}
-
 #[test]
 fn what_is_exported_is_imported_as_it_was() {
     for name in ["lync", "office"] {
@@ -85,7 +73,7 @@ fn what_is_exported_is_imported_as_it_was() {
         let before = compile(&fixture);
         let table = export::table(&export::devices(&before, None));
         let directory = tempfile::tempdir().unwrap();
-        copy(&fixture, directory.path());
+        tree::copy(&fixture, directory.path(), &["devices", "state"]);
         let mut import = read_table("all.csv", &table, &Defaults::default());
         check(&mut import, directory.path(), &Defaults::default()).unwrap();
         assert_eq!(import.found, [], "{table}");

@@ -12,3 +12,5 @@ mod firmware;
 mod hostile;
 mod import;
 mod reports;
+#[path = "../support/tree.rs"]
+mod tree;

@@ -72,6 +72,8 @@ pub(crate) fn variables(endpoint: SocketAddr) -> BTreeMap<String, String> {
         ("s3_secret_key", bucket::SECRET.to_owned()),
         ("s3_session_token", String::new()),
         ("secret", secret::SECRET.to_owned()),
+        ("behind_proxy", "true".to_owned()),
+        ("client_subject_header", "x-client-subject".to_owned()),
         ("s3_patience", "20000".to_owned()),
     ];
     let pairs = pairs.into_iter();

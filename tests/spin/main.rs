@@ -17,6 +17,8 @@ mod boots;
 mod bucket;
 #[path = "../golden/case.rs"]
 mod case;
+#[path = "../support/certified.rs"]
+mod certified;
 #[path = "../support/client.rs"]
 #[expect(dead_code, reason = "the client does more than this suite needs")]
 mod client;
@@ -26,6 +28,8 @@ mod costs;
 mod faults;
 mod host;
 mod large;
+#[path = "../support/operating.rs"]
+mod operating;
 #[path = "../support/proof.rs"]
 mod proof;
 #[path = "../golden/replay.rs"]
@@ -44,6 +48,8 @@ use attacks::Target;
 use case::Answer;
 use case::Step;
 use host::Deployment;
+use operating::Ground;
+use operating::operate;
 use replay::Platform;
 use replay::case_files;
 use replay::check;
@@ -120,6 +126,21 @@ fn every_case_is_answered_as_natively() {
     hold("Spin, key-value store and S3", &replayed);
 }
 
+impl Ground for Deployment {
+    fn address(&self) -> SocketAddr {
+        self.address()
+    }
+
+    fn renew(&mut self) {
+        self.reset();
+    }
+}
+
+#[test]
+fn operators_are_answered_as_natively() {
+    operate(&mut Deployment::of_fixture("office"));
+}
+
 #[test]
 fn phones_of_the_article_boot() {
     boots::the_article(Deployment::of_fixture("lync").address());
@@ -128,4 +149,30 @@ fn phones_of_the_article_boot() {
 #[test]
 fn phones_of_the_office_boot() {
     boots::the_office(Deployment::of_fixture("office").address());
+}
+
+/// What a proxy says counts where it was said that there is one.
+#[test]
+fn a_proxy_vouches_for_certificates_and_tls() {
+    let fleet = certified::fleet(false);
+    let deployment = Deployment::start(fleet.path(), None);
+    let mut bare = host::variables(deployment.service.address);
+    bare.insert("behind_proxy".to_owned(), "false".to_owned());
+    let bare = deployment.misled(&bare);
+    let own = "X-Client-Subject: CN=0004F2000500,O=Polycom Inc.\r\n";
+    let other = "X-Client-Subject: CN=0004F2000501,O=Polycom Inc.\r\n";
+    let tls = "X-Forwarded-Proto: https\r\n";
+    for (headers, status) in [
+        (String::new(), 404),
+        (own.to_owned(), 404),
+        (tls.to_owned(), 404),
+        (format!("{own}{tls}"), 200),
+        (format!("{own}X-Forwarded-Proto: https, http\r\n"), 404),
+        (format!("{other}{tls}"), 404),
+        (format!("{own}{own}{tls}"), 404),
+    ] {
+        let file = certified::file(deployment.address(), &headers);
+        assert_eq!(file, status, "{headers}");
+        assert_eq!(certified::file(bare.address, &headers), 404, "{headers}");
+    }
 }

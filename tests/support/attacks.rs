@@ -728,8 +728,10 @@ fn bearer(scope: Scope, tenant: Option<String>) -> String {
 
 fn operate(target: &impl Target, method: &str, path: &str, token: &str, body: &str) -> Answer {
     let length = body.len();
+    // Spin is told so by its proxy; natively nobody believes it, and the connection stays on this machine.
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n{token}\r\n{body}"
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Forwarded-Proto: https\r\n\
+         Content-Length: {length}\r\n{token}\r\n{body}"
     );
     client::exchange(target.address(), request.as_bytes(), method)
 }

@@ -61,6 +61,7 @@ impl Local {
             "failures": Self::FAILURES,
             "listen": vec![json!({ "host": "127.0.0.1", "port": 0 }); isolates],
             "observed": true,
+            "operator": root.join("build/operator"),
             "persist": persist,
             "records": records,
         });

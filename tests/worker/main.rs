@@ -9,12 +9,13 @@
 )]
 
 #[path = "../support/attacks.rs"]
-#[expect(dead_code, reason = "a Worker has no endpoints for operators")]
 mod attacks;
 #[path = "../support/boots.rs"]
 mod boots;
 #[path = "../golden/case.rs"]
 mod case;
+#[path = "../support/certified.rs"]
+mod certified;
 #[path = "../support/client.rs"]
 mod client;
 #[path = "../support/conformance.rs"]
@@ -22,6 +23,8 @@ mod conformance;
 #[path = "../support/hostile.rs"]
 mod hostile;
 mod local;
+#[path = "../support/operating.rs"]
+mod operating;
 #[path = "../support/proof.rs"]
 mod proof;
 #[path = "../golden/replay.rs"]
@@ -40,6 +43,8 @@ use case::Answer;
 use case::Step;
 use local::Local;
 use local::fixture;
+use operating::Ground;
+use operating::operate;
 use replay::Platform;
 use replay::case_files;
 use replay::check;
@@ -95,6 +100,11 @@ fn a_used_proof_ends_with_its_nonce() {
 }
 
 #[test]
+fn tenants_operate_their_own() {
+    Fleet::of_fixture("guarded").operate(&mut Local::of_fixture("guarded"));
+}
+
+#[test]
 fn every_case_is_answered_as_natively() {
     let mut locals: BTreeMap<String, Local> = BTreeMap::new();
     let mut replayed = Vec::new();
@@ -107,6 +117,21 @@ fn every_case_is_answered_as_natively() {
     hold("Workers, KV and R2", &replayed);
 }
 
+impl Ground for Local {
+    fn address(&self) -> SocketAddr {
+        self.address()
+    }
+
+    fn renew(&mut self) {
+        self.reset();
+    }
+}
+
+#[test]
+fn operators_are_answered_by_their_own_worker() {
+    operate(&mut Local::of_fixture("office"));
+}
+
 #[test]
 fn phones_of_the_article_boot() {
     boots::the_article(Local::of_fixture("lync").address());
@@ -115,6 +140,25 @@ fn phones_of_the_article_boot() {
 #[test]
 fn phones_of_the_office_boot() {
     boots::the_office(Local::of_fixture("office").address());
+}
+
+#[test]
+fn a_certificate_that_cloudflare_has_verified_opens_its_devices_files() {
+    let local = Local::start(certified::fleet(true).path(), 1, None);
+    for (verified, subject, status) in [
+        ("SUCCESS", "CN=0004F2000500,O=Polycom Inc.", 200),
+        ("SUCCESS", "CN=0004F2000501,O=Polycom Inc.", 404),
+        ("FAILED:certificate has expired", "CN=0004F2000500", 404),
+        ("NONE", "", 404),
+    ] {
+        let certificate = serde_json::json!({
+            "certVerified": verified,
+            "certSubjectDNRFC2253": subject,
+        });
+        let headers = format!("Observed-Certificate: {certificate}\r\n");
+        let file = certified::file(local.address(), &headers);
+        assert_eq!(file, status, "{certificate}");
+    }
 }
 
 /// What a request costs in calls of KV and R2, in an isolate that has the site's records.

@@ -61,6 +61,9 @@ export default {
       OBJECTS: watched("R2", env.OBJECTS),
       RECORDS: watched("KV", env.RECORDS),
     };
-    return worker.fetch(request, bindings, context);
+    // A certificate that the platform has looked at, as a test says.
+    const certificate = request.headers.get("observed-certificate");
+    const asked = certificate ? new Request(request, { cf: { tlsClientAuth: JSON.parse(certificate) } }) : request;
+    return worker.fetch(asked, bindings, context);
   },
 };

@@ -2,6 +2,7 @@
 //
 // usage: node serve.mjs SETTINGS, a JSON file:
 //   bundle    folder with index.js and index_bg.wasm
+//   operator  the same of the Worker that answers operators
 //   listen    [{ "host", "port" }]: one Worker each, all over the same stores; port 0 is the system's choice
 //   observed  whether calls are counted and can be made to fail (observed.mjs)
 //   failures  wrong keys and passwords a minute and address, or null for no limit
@@ -29,30 +30,37 @@ const AT_ONCE = 16;
 
 const text = (path) => readFileSync(path, "utf8");
 
-function modules() {
-  const script = { contents: text(join(settings.bundle, "index.js")), path: "index.js", type: "ESModule" };
-  const module = { contents: readFileSync(join(settings.bundle, "index_bg.wasm")), path: "index_bg.wasm", type: "CompiledWasm" };
-  if (!settings.observed) return [script, module];
-  const observed = { contents: text(join(here, "observed.mjs")), path: "observed.mjs", type: "ESModule" };
-  return [observed, script, module];
+// A bundle, behind a script of ours if there is one.
+function modules(bundle, wrapper) {
+  const script = { contents: text(join(bundle, "index.js")), path: "index.js", type: "ESModule" };
+  const module = { contents: readFileSync(join(bundle, "index_bg.wasm")), path: "index_bg.wasm", type: "CompiledWasm" };
+  if (!wrapper) return [script, module];
+  return [{ contents: text(join(here, wrapper)), path: wrapper, type: "ESModule" }, script, module];
 }
 
-const workers = settings.listen.map((listen, index) => ({
+const both = {
   bindings: HANDSET_SECRET ? { HANDSET_SECRET } : {},
   compatibilityDate: "2026-04-01",
+  d1Databases: { CONTACTS: "contacts" },
   kvNamespaces: { RECORDS: "records" },
-  modules: modules(),
-  name: `handset-${index}`,
   ...(settings.failures && { ratelimits: { FAILURES: { namespace_id: "5060", simple: { limit: settings.failures, period: 60 } } } }),
   r2Buckets: { OBJECTS: "objects" },
-  d1Databases: { CONTACTS: "contacts" },
+};
+
+const workers = settings.listen.map((listen, index) => ({
+  ...both,
+  modules: modules(settings.bundle, settings.observed && "observed.mjs"),
+  name: `handset-${index}`,
+  serviceBindings: { OPERATOR: "handset-operator" },
   unsafeDirectSockets: [listen],
 }));
+
+const operator = { ...both, modules: modules(settings.operator, "local.mjs"), name: "handset-operator" };
 
 const miniflare = new Miniflare({
   cf: false,
   ...(settings.persist && { kvPersist: join(settings.persist, "kv"), r2Persist: join(settings.persist, "r2"), d1Persist: join(settings.persist, "d1") }),
-  workers,
+  workers: [...workers, operator],
 });
 
 // Miniflare makes the first call of each method in a way that fails now and then on a busy machine, and never

@@ -37,6 +37,7 @@ pub(crate) fn dev(directory: Option<&str>) -> Result<(), String> {
         "failures": 60,
         "listen": [{ "host": "127.0.0.1", "port": port }],
         "observed": false,
+        "operator": root().join("build/operator"),
         "persist": persist,
         "records": work.join("records.json"),
     });

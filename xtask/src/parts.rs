@@ -170,13 +170,16 @@ fn wasm() -> Result<(), String> {
     Ok(())
 }
 
-/// The bundle, what Wrangler makes of it, and the tests that run it in workerd.
+/// The bundles, what Wrangler makes of them, and the tests that run it in workerd.
 fn worker_suite() -> Result<(), String> {
     worker::build()?;
-    run(Command::new(node::tool("wrangler"))
-        .args(["deploy", "--dry-run", "--outdir", "build/wrangler"])
-        .env("CI", "1")
-        .env("WRANGLER_SEND_METRICS", "false"))?;
+    for manifest in ["wrangler.toml", "wrangler.operator.toml"] {
+        run(Command::new(node::tool("wrangler"))
+            .args(["deploy", "--config", manifest, "--dry-run"])
+            .args(["--outdir", "build/wrangler"])
+            .env("CI", "1")
+            .env("WRANGLER_SEND_METRICS", "false"))?;
+    }
     cargo(&["test", "--test", "worker", "--locked"])
 }
 

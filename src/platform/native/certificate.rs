@@ -23,9 +23,8 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
 use x509_parser::prelude::X509Certificate;
 
+use crate::certificate::named;
 use crate::mac::MacAddress;
-use crate::vendor;
-use crate::vendor::Vendor;
 
 /// The authorities whose word counts.
 #[derive(Clone, Debug)]
@@ -98,10 +97,10 @@ fn end(certificate: &CertificateDer<'_>) -> Option<UnixTime> {
 /// The device that a certificate names, where its vendor's table says that it would.
 pub(super) fn device(certificate: &CertificateDer<'_>) -> Option<MacAddress> {
     let (_, certificate) = parse_x509_certificate(certificate).ok()?;
-    let mut named = names(&certificate).filter_map(|(place, name)| named(place, name));
-    let first = named.next()?;
+    let mut devices = names(&certificate).filter_map(|(place, name)| named(place, name));
+    let first = devices.next()?;
     // One that names two devices vouches for neither.
-    named.all(|other| other == first).then_some(first)
+    devices.all(|other| other == first).then_some(first)
 }
 
 /// The texts of a certificate that may name a device, and where they stand.
@@ -117,21 +116,6 @@ fn names<'c>(
         GeneralName::DNSName(name) => Some(("SAN", *name)),
         _ => None,
     }))
-}
-
-/// The device that a text names, where the vendor of its address block has such texts.
-fn named(place: &str, name: &str) -> Option<MacAddress> {
-    let shapes = vendor::ALL.iter().flat_map(|vendor| {
-        let shapes = vendor.certificate.iter();
-        shapes.map(move |(place, shape)| (vendor.name, *place, *shape))
-    });
-    let mut shapes = shapes.filter(|(_, wanted, _)| *wanted == place);
-    shapes.find_map(|(vendor, _, shape)| {
-        let (before, after) = shape.split_once("{mac}")?;
-        let mac = name.strip_prefix(before)?.strip_suffix(after)?;
-        let mac: MacAddress = mac.parse().ok()?;
-        (Vendor::of_mac(mac)?.name == vendor).then_some(mac)
-    })
 }
 
 /// What asks for a certificate, and leaves it to [`Authorities::device`] what it is worth.

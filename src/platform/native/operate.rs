@@ -99,20 +99,32 @@ impl Place {
 
     /// The devices that were refused though their site's key is good, a line each.
     pub fn knocking(&self, site: &str) -> Result<Vec<String>, String> {
-        let list = format!("/-/v1/sites/{site}/knocking");
-        let mut lines = Vec::new();
+        let knocks = self.list(site, "knocking")?;
+        Ok(knocks.iter().map(knock).collect())
+    }
+
+    /// The devices whose last boot began with a key of a generation before this one, a line each.
+    pub fn last_seen_before(&self, site: &str, generation: u8) -> Result<Vec<String>, String> {
+        let contacts = self.list(site, "contacts")?;
+        let old = contacts.iter().filter(|contact| {
+            let came = contact.get("generation").and_then(Value::as_u64);
+            came.is_some_and(|came| came < u64::from(generation))
+        });
+        Ok(old.map(seen).collect())
+    }
+
+    /// All pages of a list of a site's devices.
+    fn list(&self, site: &str, what: &str) -> Result<Vec<Value>, String> {
+        let list = format!("/-/v1/sites/{site}/{what}");
+        let mut found = Vec::new();
         let mut target = list.clone();
         loop {
             let page = self.ask(&Method::GET, &target, "")?;
-            let knocks = page
-                .get("knocking")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten();
-            lines.extend(knocks.map(knock));
+            let rows = page.get(what).and_then(Value::as_array);
+            found.extend(rows.into_iter().flatten().cloned());
             match text(&page, "next") {
                 Some(next) => target = format!("{list}?after={next}"),
-                None => return Ok(lines),
+                None => return Ok(found),
             }
         }
     }
@@ -218,6 +230,12 @@ fn knock(knock: &Value) -> String {
     let [mac, reason, agent] = words;
     let at = date(knock, "at").unwrap_or_default();
     format!("{mac}  {at}  {reason}  {agent}")
+}
+
+fn seen(contact: &Value) -> String {
+    let [mac, agent] = ["mac", "user_agent"].map(|name| text(contact, name).unwrap_or("-"));
+    let at = date(contact, "at").unwrap_or_default();
+    format!("{mac}  {at}  {agent}")
 }
 
 fn text<'j>(json: &'j Value, name: &str) -> Option<&'j str> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
+use http::HeaderName;
 use spin_sdk::variables;
 use spin_sdk::variables::Error;
 
@@ -20,6 +21,10 @@ pub(super) struct Settings {
     pub(super) bucket: S3<Outbound>,
     /// What keys are made with; sites that ask for keys are 503 without it.
     pub(super) secrets: Option<DeploymentSecrets>,
+    /// Whether a proxy stands before Spin, whose word on who asks is believed.
+    pub(super) proxied: bool,
+    /// The header in which it says whom a client's certificate names.
+    pub(super) subject: Option<HeaderName>,
 }
 
 /// The settings as the variables said a moment ago, and when that was.
@@ -43,6 +48,8 @@ pub(super) async fn read(now: u64) -> Result<Arc<Settings>, StoreError> {
     let settings = Arc::new(Settings {
         bucket: S3::new(address().await?, credentials().await?, wire().await?),
         secrets: secrets().await?,
+        proxied: optional("behind_proxy").await?.as_deref() == Some("true"),
+        subject: subject().await?,
     });
     let mut kept = SETTINGS.lock().unwrap_or_else(PoisonError::into_inner);
     *kept = Some((now, settings.clone()));
@@ -53,6 +60,13 @@ async fn secrets() -> Result<Option<DeploymentSecrets>, StoreError> {
     let secrets = optional("secret").await?;
     let secrets = secrets.map(|text| DeploymentSecrets::parse(&text));
     secrets.transpose().map_err(|error| wrong("secret", error))
+}
+
+async fn subject() -> Result<Option<HeaderName>, StoreError> {
+    let name = optional("client_subject_header").await?;
+    let name = name.map(|name| name.parse());
+    name.transpose()
+        .map_err(|_| wrong("client_subject_header", "it is no header's name"))
 }
 
 async fn address() -> Result<Address, StoreError> {

@@ -15,7 +15,8 @@ addEventListener("error", () => {
 });
 
 // What matters of a request but its body, as one text: a call into the module for each header would cost
-// more than reading them there. No method, address or value can hold a line break.
+// more than reading them there. No method, address or value can hold a line break. A line without a name has the subject
+// of the client's certificate, if Cloudflare has verified one.
 function head(request) {
   const { headers, method, url } = request;
   let lines = `${method}\n${url}\n`;
@@ -23,11 +24,21 @@ function head(request) {
     const value = headers.get(name);
     if (value !== null) lines += `${name}:${value}\n`;
   }
+  const { certSubjectDNRFC2253: subject, certVerified } = request.cf?.tlsClientAuth ?? {};
+  if (certVerified === "SUCCESS") lines += `:${subject.replace(/\s/g, " ")}\n`;
   return lines;
+}
+
+// Where operators ask. The Worker that answers them has the same sources, more of them, and no other way in.
+const OPERATORS = "/-/v1/";
+
+function isOperators({ url }) {
+  return url.startsWith(OPERATORS, url.indexOf("/", "https://".length));
 }
 
 export default {
   async fetch(request, env, context) {
+    if (env.OPERATOR && isOperators(request)) return env.OPERATOR.fetch(request);
     if (aborted) {
       __wbg_reset_state();
       aborted = false;
