@@ -80,6 +80,15 @@ pub struct DeviceState {
     /// Uploads by canonical name, each with its versions, oldest first.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub uploads: Map<Vec<UploadVersion>>,
+    /// The time at which the uploads so far would have come at the pace of its site, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub paced: u64,
+}
+
+const MINUTE: u64 = 60_000;
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// One version of an uploaded file.
@@ -128,6 +137,20 @@ impl DeviceState {
     /// The newest version of an upload.
     pub fn newest(&self, name: &str) -> Option<&UploadVersion> {
         self.uploads.get(name)?.last()
+    }
+
+    /// What [`Self::paced`] is after one more upload; `None` if it comes too soon.
+    ///
+    /// The generic cell rate algorithm: one number, however many uploads there were.
+    pub fn pace(&self, limits: &UploadLimits, now: u64) -> Option<u64> {
+        let Some(apart) = MINUTE.checked_div(limits.per_minute) else {
+            return Some(0);
+        };
+        // A clock that was wrong when it was written must not keep the device out until then.
+        let credible = self.paced < now.saturating_add(2 * MINUTE);
+        let paced = if credible { self.paced.max(now) } else { now };
+        let next = paced.saturating_add(apart);
+        (next <= now.saturating_add(MINUTE)).then_some(next)
     }
 
     /// Whether some version of an upload has this segment.
@@ -248,6 +271,7 @@ mod tests {
         largest: 100,
         versions: 3,
         bytes: 250,
+        per_minute: 3,
     };
 
     fn accept(
@@ -300,6 +324,55 @@ mod tests {
         accept(&mut state, "a", 5, 3, Some(10));
         assert_eq!(state.newest("a").unwrap().length(), 5);
         assert_eq!(state.uploads.get("a").unwrap().len(), 2);
+    }
+
+    /// Times of uploads, and whether each is taken, where three a minute are.
+    #[test]
+    fn uploads_are_paced() {
+        const T: u64 = 1_700_000_000_000;
+        let rows: [&[(u64, bool)]; 3] = [
+            &[
+                (T, true),
+                (T, true),
+                (T, true),
+                (T, false),
+                (T + 19_999, false),
+            ],
+            &[
+                (T, true),
+                (T, true),
+                (T, true),
+                (T + 20_000, true),
+                (T + 20_001, false),
+                (T + 60_000, true),
+            ],
+            // Clocks differ between replicas, and one may have been wrong by years.
+            &[
+                (T, true),
+                (T - 5_000, true),
+                (T + 1, true),
+                (T - 5_000, false),
+                (T + (1 << 40), true),
+                (T, true),
+            ],
+        ];
+        for row in rows {
+            let mut state = DeviceState::default();
+            for (number, (at, taken)) in row.iter().enumerate() {
+                let paced = state.pace(&LIMITS, *at);
+                assert_eq!(paced.is_some(), *taken, "{number} of {row:?}");
+                state.paced = paced.unwrap_or(state.paced);
+            }
+        }
+        let none = UploadLimits {
+            per_minute: 0,
+            ..LIMITS
+        };
+        let state = DeviceState {
+            paced: u64::MAX,
+            ..DeviceState::default()
+        };
+        assert_eq!(state.pace(&none, T), Some(0));
     }
 
     #[test]

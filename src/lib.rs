@@ -39,3 +39,4 @@ pub mod token;
 pub mod user_agent;
 pub mod variables;
 pub mod vendor;
+pub mod well_formed;

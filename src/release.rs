@@ -467,6 +467,16 @@ impl Rule {
         self.pattern.has_mac()
     }
 
+    /// Whether devices upload it.
+    pub fn takes_uploads(&self) -> bool {
+        self.sources.contains(&Source::Upload) || self.takes_xml()
+    }
+
+    /// Whether what they upload is XML.
+    pub fn takes_xml(&self) -> bool {
+        self.sources.contains(&Source::XmlUpload)
+    }
+
     /// The device that a name without a rule is about, if its last segment holds a hardware address.
     pub fn mac_within(path: &RequestPath) -> Option<MacAddress> {
         Self::mac_in(path.name())

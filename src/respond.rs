@@ -31,7 +31,6 @@ use crate::key::Holder;
 use crate::key::Key;
 use crate::mac::MacAddress;
 use crate::path::RequestPath;
-use crate::pattern::Pattern;
 use crate::precondition;
 use crate::precondition::Validators;
 use crate::precondition::Verdict;
@@ -40,6 +39,7 @@ use crate::range::Requested;
 use crate::release::BlobRecord;
 use crate::release::Model;
 use crate::release::Release;
+use crate::release::Rule;
 use crate::release::sha256_hex;
 use crate::respond::door::Denied;
 use crate::respond::door::Door;
@@ -68,6 +68,7 @@ use crate::user_agent::UserAgent;
 use crate::variables::Subject;
 use crate::variables::Variables;
 use crate::vendor::FileKind;
+use crate::well_formed;
 
 /// A request without its body, and what the platform knows of its circumstances.
 #[derive(Clone, Copy, Debug)]
@@ -147,10 +148,12 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("30");
 const RETRY_AFTER_FAILURES: HeaderValue = HeaderValue::from_static("60");
 /// How long a redirect's address is good for a download to begin.
 const REDIRECT_SECONDS: u64 = 900;
+/// XML is checked in memory. A thousand contacts take some 300 KB.
+const LARGEST_XML: u64 = 4 << 20;
 /// How often an upload's bookkeeping is tried when others write the same device's record.
 const TRIES: usize = 32;
 
-/// The answer to one who has failed too often.
+/// The answer to one who has failed or uploaded too often.
 pub fn too_many<Body>(explanation: Explanation) -> Response<Body> {
     let body = "too many requests\n";
     let mut response = text(StatusCode::TOO_MANY_REQUESTS, body, explanation);
@@ -207,6 +210,10 @@ pub async fn respond<S: Records + Blobs>(
             response
         }
         Err(Failure::Store(error)) => store_failed(&error, explanation),
+        Err(Failure::TooMany) => {
+            explanation.reason = "more uploads than the site takes of a device".to_owned();
+            too_many(explanation)
+        }
     };
     if request.method == Method::HEAD {
         response.body = Payload::Bytes(Vec::new());
@@ -219,6 +226,8 @@ enum Failure {
     NotFound(String),
     Status(StatusCode, String),
     Store(StoreError),
+    /// It has uploaded too often.
+    TooMany,
     /// It may not have it, or nobody may know whether it may.
     Denied(Box<Denied>),
 }
@@ -341,9 +350,7 @@ impl<S: Records + Blobs> Context<'_, S> {
                 self.render(&template, model, opened.as_ref(), explanation)?
             }
             Route::Serve(serve) => self.serve(path, serve, explanation).await?,
-            Route::Accept(name, pattern) => {
-                self.accept(&name, pattern, upload, explanation).await?
-            }
+            Route::Accept(name, rule) => self.accept(&name, rule, upload, explanation).await?,
         };
         response.contact = self.contact(path, explanation, None);
         response.explanation = std::mem::take(explanation);
@@ -653,7 +660,7 @@ impl<S: Records + Blobs> Context<'_, S> {
         class: Option<Class>,
         body: impl FnOnce(Range<u64>) -> Vec<u8>,
     ) -> Response<S::Body> {
-        let mut response = representation(file, class);
+        let mut response = representation(file, self.keeping(class));
         let head = &mut response.headers;
         match (
             precondition::evaluate(self.request.headers, file.validators()),
@@ -696,6 +703,17 @@ impl<S: Records + Blobs> Context<'_, S> {
         response
     }
 
+    /// Who may keep a file: nobody a device's own, but its relay, to serve it while we are out of reach, where
+    /// the site says so (RFC 5861).
+    fn keeping(&self, class: Option<Class>) -> &'static str {
+        let relays = self.standing.relayed && self.site.relay_cache;
+        match (class == Some(Class::Device), relays) {
+            (false, _) => "no-cache",
+            (true, false) => "private, no-store",
+            (true, true) => "private, no-cache, stale-if-error=604800",
+        }
+    }
+
     /// How much of a file is asked for. Ranges are defined for GET alone.
     fn requested(&self, file: &File<'_>) -> Requested {
         let headers = self.request.headers;
@@ -722,20 +740,27 @@ impl<S: Records + Blobs> Context<'_, S> {
     async fn accept(
         &self,
         name: &str,
-        pattern: &Pattern,
+        rule: &Rule,
         upload: S::Upload,
         explanation: &mut Explanation,
     ) -> Result<Response<S::Body>, Failure> {
         let mac = self
             .mac(explanation)
             .ok_or_else(|| Failure::NotFound("no device".to_owned()))?;
-        let length = self.upload_length()?;
+        let length = self.upload_length(rule)?;
+        let paced = |device: &DeviceRecord| device.state.pace(&self.site.uploads, self.request.now);
+        self.device.and_then(paced).ok_or(Failure::TooMany)?;
         let id = format!("{:013}-{:032x}", self.request.now, self.request.id);
         let key = BlobKey::upload(&self.site.name, mac, name, &id);
-        self.store.put(&key, upload, length).await?;
+        if rule.takes_xml() {
+            let bytes = self.collect_xml(upload, length).await?;
+            self.store.keep(&key, bytes).await?;
+        } else {
+            self.store.put(&key, upload, length).await?;
+        }
         let segment = Segment { id, length };
         let mut tried = None;
-        let entered = self.enter(mac, name, pattern, segment, &mut tried).await;
+        let entered = self.enter(mac, name, rule, segment, &mut tried).await;
         match entered {
             Ok((new, etag_text)) => {
                 explanation.source = Some(format!("uploads/{name}"));
@@ -759,7 +784,7 @@ impl<S: Records + Blobs> Context<'_, S> {
         }
     }
 
-    fn upload_length(&self) -> Result<u64, Failure> {
+    fn upload_length(&self, rule: &Rule) -> Result<u64, Failure> {
         let refuse = |status, reason: &str| Err(Failure::Status(status, reason.to_owned()));
         let Some(length) = self.request.headers.get(header::CONTENT_LENGTH) else {
             return refuse(StatusCode::LENGTH_REQUIRED, "an upload without its length");
@@ -774,7 +799,11 @@ impl<S: Records + Blobs> Context<'_, S> {
                 "an upload whose length is no number",
             );
         };
-        if length > self.site.uploads.largest {
+        let most = match rule.takes_xml() {
+            true => self.site.uploads.largest.min(LARGEST_XML),
+            false => self.site.uploads.largest,
+        };
+        if length > most {
             return refuse(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "an upload over the site's limit",
@@ -783,21 +812,32 @@ impl<S: Records + Blobs> Context<'_, S> {
         Ok(length)
     }
 
+    /// The bytes of an XML file, which others than the phone that sent it will read.
+    async fn collect_xml(&self, upload: S::Upload, length: u64) -> Result<Vec<u8>, Failure> {
+        let most = usize::try_from(length).unwrap_or_default();
+        let bytes = self.store.collect(upload, most).await?;
+        let refuse = |reason| Failure::Status(StatusCode::BAD_REQUEST, reason);
+        if bytes.len() < most {
+            return Err(refuse("the device broke off its upload".to_owned()));
+        }
+        well_formed::check(&bytes).map_err(|flaw| refuse(flaw.to_string()))?;
+        Ok(bytes)
+    }
+
     /// Makes a stored segment the newest of its file; says whether the file is new, and its tag. `tried` is
     /// what was last tried: from then on the record may name the segment, whatever the store said.
     async fn enter(
         &self,
         mac: MacAddress,
         name: &str,
-        pattern: &Pattern,
+        rule: &Rule,
         segment: Segment,
         tried: &mut Option<Entry>,
     ) -> Result<(bool, String), Failure> {
-        let append = self
-            .request
-            .headers
-            .get(APPEND)
-            .and_then(|value| value.to_str().ok()?.parse().ok());
+        // Every part of XML was checked as a document, and so it is one.
+        let append = self.request.headers.get(APPEND);
+        let append = append.filter(|_| !rule.takes_xml());
+        let append = append.and_then(|value| value.to_str().ok()?.parse().ok());
         let mut failed = false;
         for _ in 0..TRIES {
             let Some((mut record, revision)) = self.store.device(&self.site.name, mac).await?
@@ -810,13 +850,20 @@ impl<S: Records + Blobs> Context<'_, S> {
                 return Ok((entry.new, segment.id));
             }
             let new = record.state.newest(name).is_none();
+            let paced = record.state.pace(&self.site.uploads, self.request.now);
+            let Some(paced) = paced else {
+                // Others were faster, and no record names these bytes.
+                tried.take_if(|_| !failed);
+                return Err(Failure::TooMany);
+            };
+            record.state.paced = paced;
             let limits = &self.site.uploads;
             let upload = Upload {
                 name,
                 at: self.request.now,
             };
             let kin = |other: &str| {
-                RequestPath::parse(other).is_ok_and(|other| pattern.capture(&other).is_some())
+                RequestPath::parse(other).is_ok_and(|other| rule.pattern.capture(&other).is_some())
             };
             let dropped = record
                 .state
@@ -909,18 +956,13 @@ impl<'a> File<'a> {
 }
 
 /// 200 with the headers that describe a file, and no body yet.
-fn representation<Body>(file: &File<'_>, class: Option<Class>) -> Response<Body> {
+fn representation<Body>(file: &File<'_>, keeping: &str) -> Response<Body> {
     let mut response = empty(StatusCode::OK);
     let head = &mut response.headers;
     put(head, header::ETAG, file.etag);
     put(head, header::CONTENT_TYPE, file.media_type);
     put(head, header::ACCEPT_RANGES, "bytes");
-    let own = class == Some(Class::Device);
-    put(
-        head,
-        header::CACHE_CONTROL,
-        if own { "private, no-store" } else { "no-cache" },
-    );
+    put(head, header::CACHE_CONTROL, keeping);
     if let Some(date) = file.modified.and_then(date::format) {
         put(head, header::LAST_MODIFIED, &date);
     }

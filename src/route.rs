@@ -13,7 +13,6 @@ use crate::mac::MacAddress;
 use crate::map::Map;
 use crate::path::RequestPath;
 use crate::pattern::Captures;
-use crate::pattern::Pattern;
 use crate::release::BlobRecord;
 use crate::release::Model;
 use crate::release::Release;
@@ -31,8 +30,8 @@ use crate::vendor::Vendor;
 /// What to do for a request.
 #[derive(Clone, Debug)]
 pub enum Route<'a> {
-    /// Keep what the device sends, under this canonical name, by the rule of this pattern.
-    Accept(String, &'a Pattern),
+    /// Keep what the device sends, under this canonical name, by this rule.
+    Accept(String, &'a Rule),
     /// Answer as if nothing were there.
     Refuse,
     /// Render this template, for this model.
@@ -481,7 +480,7 @@ impl<'a> Asked<'a> {
     }
 
     fn accept(&self, rule: &'a Rule, captures: &Captures<'_>) -> Result<Route<'a>, String> {
-        if !rule.sources.contains(&Source::Upload) {
+        if !rule.takes_uploads() {
             return Err("files of this name take no uploads".to_owned());
         }
         if self.verb == Verb::Post && !rule.vendor.is_some_and(|vendor| vendor.posts) {
@@ -489,7 +488,7 @@ impl<'a> Asked<'a> {
         }
         Ok(Route::Accept(
             captures.fill(&rule.pattern.to_string()),
-            &rule.pattern,
+            rule,
         ))
     }
 
@@ -532,7 +531,7 @@ impl<'a> Asked<'a> {
                 self.template(name, rule, captures, model, explanation)
             }
             Source::Template(name) => self.template(name, rule, captures, model, explanation),
-            Source::Upload => self.upload(rule, captures, explanation),
+            Source::Upload | Source::XmlUpload => self.upload(rule, captures, explanation),
         }
     }
 

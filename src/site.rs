@@ -128,6 +128,7 @@ impl Images {
 
 /// Bounds on what a device uploads.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
 pub struct UploadLimits {
     /// Bytes of one upload; a larger one is answered with 413.
     pub largest: u64,
@@ -135,6 +136,9 @@ pub struct UploadLimits {
     pub versions: usize,
     /// Bytes kept of one device.
     pub bytes: u64,
+    /// Uploads of one device: so many at once, and then as many a minute; one too many is answered with 429.
+    /// 0 is no bound.
+    pub per_minute: u64,
 }
 
 impl Default for UploadLimits {
@@ -143,6 +147,8 @@ impl Default for UploadLimits {
             largest: 16 << 20,
             versions: 10,
             bytes: 64 << 20,
+            // A phone that boots sends some six files, and then a piece of its log every few minutes.
+            per_minute: 60,
         }
     }
 }

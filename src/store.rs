@@ -114,6 +114,9 @@ pub trait Blobs {
     /// Stores a new blob of exactly `length` bytes, durably, before it returns; or nothing.
     async fn put(&self, key: &BlobKey, body: Self::Upload, length: u64) -> Result<(), StoreError>;
 
+    /// The same for bytes that are in memory already.
+    async fn keep(&self, key: &BlobKey, bytes: Vec<u8>) -> Result<(), StoreError>;
+
     /// A small body whole, if it has at most `most` bytes.
     async fn collect(&self, body: Self::Upload, most: usize) -> Result<Vec<u8>, StoreError>;
 

@@ -149,6 +149,8 @@ pub enum Source<Name = &'static str> {
     Template(Name),
     /// What the device itself uploaded; the rule then accepts uploads.
     Upload,
+    /// The same, and it is XML: what is not well-formed is not accepted.
+    XmlUpload,
 }
 
 impl<Name: Copy> Source<Name> {
@@ -164,6 +166,7 @@ impl<Name: Copy> Source<Name> {
             }
             Self::Template(file) => Source::Template(name(*file)),
             Self::Upload => Source::Upload,
+            Self::XmlUpload => Source::XmlUpload,
         }
     }
 }
@@ -303,7 +306,10 @@ mod tests {
     #[test]
     fn what_a_device_uploads_names_the_device() {
         for (vendor, rule) in rules() {
-            let uploads = rule.sources.contains(&Source::Upload);
+            let uploads = rule
+                .sources
+                .iter()
+                .any(|source| matches!(source, Source::Upload | Source::XmlUpload));
             let own = Pattern::parse(rule.pattern).unwrap().has_mac();
             assert!(
                 own || !uploads,

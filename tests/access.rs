@@ -13,6 +13,8 @@
 mod client;
 #[path = "support/office.rs"]
 mod office;
+#[path = "support/proof.rs"]
+mod proof;
 
 use handset::access::REALM;
 use handset::credential::StoredPassword;

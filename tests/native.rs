@@ -892,6 +892,10 @@ impl Blobs for Panicking {
         panic!("on purpose")
     }
 
+    async fn keep(&self, _: &BlobKey, _: Vec<u8>) -> Result<(), StoreError> {
+        panic!("on purpose")
+    }
+
     async fn delete(&self, _: &BlobKey) -> Result<(), StoreError> {
         panic!("on purpose")
     }

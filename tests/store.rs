@@ -29,6 +29,8 @@ use handset::device::DeviceSettings;
 use handset::fleet;
 use handset::fleet::Hashes;
 use handset::fleet::entries;
+use handset::fleet::entries::Content;
+use handset::fleet::entries::Entry;
 use handset::platform::native::s3;
 use handset::platform::native::s3::HttpWire;
 use handset::respond::Request;
@@ -185,22 +187,44 @@ fn what_a_record_names_but_is_not_there_is_503() {
     ] {
         let mut entries = entries::of(&fleet.snapshot);
         entries.retain(|entry| !entry.key.starts_with(lost));
-        let (shelf, kept) = (Shelf::of(entries), Kept::default());
-        let request = Request {
-            method: &Method::GET,
-            target: "/lync/3111-46157-002.sip.ld",
-            host: None,
-            headers: &HeaderMap::new(),
-            now: 1_700_000_000_000,
-            id: 0,
-            fallback_site: None,
-            client: Client::default(),
-            secrets: None,
-            replays: &Uncounted,
-            operator: false,
-        };
-        let store = shelf.store(&kept, None);
-        let response = suite::wait(respond(&store, request, Vec::new()));
-        assert_eq!(response.status, status, "without {lost}");
+        assert_eq!(answered(entries), status, "without {lost}");
     }
+}
+
+/// Who can write to a store and not to the site's record cannot change what its phones get.
+#[test]
+fn a_release_that_is_not_what_it_is_named_after_is_503() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/lync");
+    let fleet = fleet::compile(&directory, &mut Hashes::default()).unwrap();
+    let mut entries = entries::of(&fleet.snapshot);
+    for entry in &mut entries {
+        if let (true, Content::Record(json)) =
+            (entry.key.starts_with("release/"), &mut entry.content)
+        {
+            *json = json.replacen("Lync", "Link", 1);
+        }
+    }
+    assert_ne!(entries, entries::of(&fleet.snapshot));
+    assert_eq!(answered(entries), 503);
+}
+
+/// The status of a request for an image.
+fn answered(entries: Vec<Entry>) -> u16 {
+    let (shelf, kept) = (Shelf::of(entries), Kept::default());
+    let request = Request {
+        method: &Method::GET,
+        target: "/lync/3111-46157-002.sip.ld",
+        host: None,
+        headers: &HeaderMap::new(),
+        now: 1_700_000_000_000,
+        id: 0,
+        fallback_site: None,
+        client: Client::default(),
+        secrets: None,
+        replays: &Uncounted,
+        operator: false,
+    };
+    let store = shelf.store(&kept, None);
+    let response = suite::wait(respond(&store, request, Vec::new()));
+    response.status.as_u16()
 }

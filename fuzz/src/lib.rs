@@ -26,6 +26,7 @@ use handset::tftp::sender::Sender;
 use handset::tftp::transfer::TransferId;
 use handset::user_agent::UserAgent;
 use handset::vendor;
+use handset::well_formed;
 
 /// A target: its name and what it does with some bytes.
 pub type Target = (&'static str, fn(&[u8]));
@@ -39,6 +40,7 @@ pub const TARGETS: &[Target] = &[
     ("range", range),
     ("tftp", tftp),
     ("user_agent", user_agent),
+    ("well_formed", well_formed),
 ];
 
 /// Authorization headers, path keys and stored passwords: nothing that was not made with the secret opens
@@ -278,5 +280,14 @@ pub fn user_agent(bytes: &[u8]) {
     };
     if let Some(agent) = UserAgent::parse(text) {
         assert!(!agent.model.is_empty() && text.contains(agent.model));
+    }
+}
+
+/// Uploaded XML: what is taken for a document has a root and no DTD.
+pub fn well_formed(bytes: &[u8]) {
+    if well_formed::check(bytes).is_ok() {
+        let blank = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0;
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        assert!(bytes.iter().all(blank) || bytes.contains(&b'<') && bytes.contains(&b'>'));
     }
 }

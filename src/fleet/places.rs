@@ -70,6 +70,7 @@ pub(super) struct Uploads {
     largest: Option<u64>,
     versions: Option<u64>,
     bytes: Option<u64>,
+    per_minute: Option<u64>,
 }
 
 impl Uploads {
@@ -84,6 +85,10 @@ impl Uploads {
             largest: nearer.largest.or(self.largest).unwrap_or(default.largest),
             versions: versions.unwrap_or(default.versions),
             bytes: nearer.bytes.or(self.bytes).unwrap_or(default.bytes),
+            per_minute: nearer
+                .per_minute
+                .or(self.per_minute)
+                .unwrap_or(default.per_minute),
         }
     }
 }
@@ -320,6 +325,7 @@ fn uploads(section: &Section<'_, '_>, diagnostics: &mut Diagnostics) -> Uploads 
         largest: table.number("largest", diagnostics),
         versions: table.number("versions", diagnostics),
         bytes: table.number("bytes", diagnostics),
+        per_minute: table.number("per_minute", diagnostics),
     };
     table.report_unknown(diagnostics);
     uploads

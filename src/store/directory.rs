@@ -295,6 +295,11 @@ impl Blobs for DirectoryStore {
             .map_err(|error| down(key, error))
     }
 
+    async fn keep(&self, key: &BlobKey, bytes: Vec<u8>) -> Result<(), StoreError> {
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.put(key, bytes.into(), length).await
+    }
+
     async fn collect(&self, body: Upload, most: usize) -> Result<Vec<u8>, StoreError> {
         body.collect(most)
             .await

@@ -313,6 +313,11 @@ impl<V: KeyValue, O: Objects, C: Cipher> Blobs for KeyedStore<'_, V, O, C> {
         self.objects.delete(key.as_str()).await
     }
 
+    async fn keep(&self, key: &BlobKey, bytes: Vec<u8>) -> Result<(), StoreError> {
+        let written = self.objects.write(key.as_str(), bytes, Condition::Always);
+        written.await.map(drop)
+    }
+
     async fn collect(&self, body: O::Upload, most: usize) -> Result<Vec<u8>, StoreError> {
         self.objects.collect(body, most).await
     }

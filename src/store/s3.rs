@@ -490,6 +490,10 @@ impl<W: Wire> Blobs for S3Store<W> {
         self.keyed().delete(key).await
     }
 
+    async fn keep(&self, key: &BlobKey, bytes: Vec<u8>) -> Result<(), StoreError> {
+        self.keyed().keep(key, bytes).await
+    }
+
     async fn collect(&self, body: W::Upload, most: usize) -> Result<Vec<u8>, StoreError> {
         self.keyed().collect(body, most).await
     }

@@ -25,6 +25,7 @@ use super::Source::PinnedTemplate;
 use super::Source::Resource;
 use super::Source::Template;
 use super::Source::Upload;
+use super::Source::XmlUpload;
 use super::Vendor;
 use crate::mac::Oui;
 
@@ -146,10 +147,10 @@ const RULES: &[FileRule] = &[
     rule("{mac}-device.cfg",                Configuration,       &[Template("{mac}-device.cfg")]),
     rule("{mac}-lync.cfg",                  Configuration,       &[Template("{mac}-device.cfg")]),
     // What phones keep on the server.
-    rule("{mac}-phone.cfg",                 Overrides,           &[Upload]),
-    rule("{mac}-web.cfg",                   Overrides,           &[Upload]),
-    rule("{mac}-directory.xml",             ContactDirectory,    &[Upload, Resource]),
-    rule("{mac}-calls.xml",                 CallList,            &[Upload]),
+    rule("{mac}-phone.cfg",                 Overrides,           &[XmlUpload]),
+    rule("{mac}-web.cfg",                   Overrides,           &[XmlUpload]),
+    rule("{mac}-directory.xml",             ContactDirectory,    &[XmlUpload, Resource]),
+    rule("{mac}-calls.xml",                 CallList,            &[XmlUpload]),
     rule("{mac}-app.log",                   DeviceLog,           &[Upload]),
     rule("{mac}-boot.log",                  DeviceLog,           &[Upload]),
     rule("{mac}-{name}.core",               CoreDump,            &[Upload]),

@@ -57,7 +57,10 @@ impl Answer {
     ) -> Self {
         let mut headers: Vec<_> = headers
             .filter(|(name, _)| !matches!(*name, "connection" | "date" | "last-modified"))
-            .map(|(name, value)| (name.to_owned(), stable(name, value)))
+            .flat_map(|(name, value)| {
+                let lines = lines(name, value).into_iter();
+                lines.map(move |line| (name.to_owned(), stable(name, &line)))
+            })
             .collect();
         headers.sort();
         Self {
@@ -68,12 +71,28 @@ impl Answer {
     }
 }
 
-/// The tag of an upload is its time and number, which differ between runs.
+/// Challenges may stand in lines of their own or in one (RFC 9110 section 5.3); the Worker's runtime joins them.
+fn lines(name: &str, value: &str) -> Vec<String> {
+    if name != "www-authenticate" {
+        return vec![value.to_owned()];
+    }
+    let apart = value
+        .replace(", Digest ", "\nDigest ")
+        .replace(", Basic ", "\nBasic ");
+    apart.lines().map(str::to_owned).collect()
+}
+
+/// The tag of an upload is its time and number, which differ between runs, and so do nonces.
 fn stable(name: &str, value: &str) -> String {
     if name == "etag" && value.len() == 48 {
-        "\"of this upload\"".to_owned()
-    } else {
-        value.to_owned()
+        return "\"of this upload\"".to_owned();
+    }
+    match value.split_once("nonce=\"") {
+        Some((before, after)) if name == "www-authenticate" => {
+            let (_, after) = after.split_once('"').unwrap_or_default();
+            format!("{before}nonce=\"of this answer\"{after}")
+        }
+        _ => value.to_owned(),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::host::Deployment;
 use crate::host::Host;
 
 /// Calls by name, `read` being a value read and the others requests of S3.
-type Calls = BTreeMap<String, u64>;
+pub(crate) type Calls = BTreeMap<String, u64>;
 
 /// In an instance that has the site's records.
 #[test]
@@ -113,7 +113,8 @@ fn variables_are_read_once_a_minute() {
     assert_eq!((read(), read()), (13, 13));
 }
 
-fn calls_of(host: &Host) -> Calls {
+/// Calls since the host started.
+pub(crate) fn calls_of(host: &Host) -> Calls {
     let counts = host.counts();
     let mut calls: Calls = serde_json::from_value(counts["outbound"].clone()).unwrap();
     if let Some(read) = counts["key_value"]["get"].as_u64() {

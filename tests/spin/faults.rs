@@ -9,6 +9,7 @@ use std::thread;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::attacks::Fleet;
 use crate::bucket::SECRET;
 use crate::bucket::block_on;
 use crate::client;
@@ -57,6 +58,8 @@ fn a_bucket_that_is_down_is_503_and_what_needs_none_is_served() {
     is_unavailable(&client::put(host.address, UPLOAD, "", b"<a/>"), UPLOAD);
     let answer = client::ask(host.address, "GET", "/hq/~/000000000000.cfg", "");
     assert_eq!(answer.status, 200);
+    assert_eq!(logged(&host)["site"], "hq");
+    Fleet::of_fixture("office").assert_silent("the log", &host.said(), b"");
 }
 
 /// It takes the connection and says nothing: the deadline is the component's.

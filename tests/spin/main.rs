@@ -8,6 +8,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "../support/attacks.rs"]
+mod attacks;
 #[path = "../support/boots.rs"]
 mod boots;
 #[path = "../support/bucket.rs"]
@@ -28,6 +30,8 @@ mod host;
 mod large;
 #[path = "../support/operating.rs"]
 mod operating;
+#[path = "../support/proof.rs"]
+mod proof;
 #[path = "../golden/replay.rs"]
 mod replay;
 #[path = "../support/scripted.rs"]
@@ -38,6 +42,9 @@ mod wire;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use attacks::Calls;
+use attacks::Fleet;
+use attacks::Target;
 use case::Answer;
 use case::Step;
 use host::Deployment;
@@ -53,6 +60,57 @@ impl Platform for &Deployment {
     fn answer(&mut self, step: &Step) -> Answer {
         over_the_wire(self.address(), step)
     }
+}
+
+/// A deployment, and the calls that were counted when they were asked for last.
+struct Attacked(Deployment, Calls);
+
+impl Attacked {
+    fn of_fixture(name: &str) -> Self {
+        Self(Deployment::of_fixture(name), Calls::default())
+    }
+}
+
+impl Target for Attacked {
+    const REMEMBERS: bool = false;
+
+    fn address(&self) -> SocketAddr {
+        self.0.address()
+    }
+
+    fn calls(&mut self) -> Calls {
+        let mut now = Calls::default();
+        for (call, count) in costs::calls_of(&self.0.host) {
+            now.reads += count * u64::from(call == "GET" || call == "read");
+            now.all += count;
+        }
+        let before = std::mem::replace(&mut self.1, now);
+        Calls {
+            reads: self.1.reads - before.reads,
+            all: self.1.all - before.all,
+        }
+    }
+
+    fn logged(&self) -> String {
+        self.0.host.said()
+    }
+}
+
+#[test]
+fn nobody_gets_what_is_not_theirs() {
+    for fixture in ["office", "guarded"] {
+        Fleet::of_fixture(fixture).attack(&mut Attacked::of_fixture(fixture));
+    }
+}
+
+#[test]
+fn a_used_proof_ends_with_its_nonce() {
+    Fleet::of_fixture("guarded").replay(&mut Attacked::of_fixture("guarded"));
+}
+
+#[test]
+fn tenants_operate_their_own() {
+    Fleet::of_fixture("guarded").operate(&mut Attacked::of_fixture("guarded"));
 }
 
 #[test]

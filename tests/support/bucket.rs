@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -54,6 +55,7 @@ pub(crate) const SECRET: &str = "a secret for tests";
 pub(crate) struct Service {
     pub(crate) address: SocketAddr,
     connections: Arc<AtomicUsize>,
+    calls: Arc<Counters>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
     root: TempDir,
@@ -95,7 +97,9 @@ impl Service {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
+        let calls = Arc::<Counters>::default();
         let objects = Serial {
+            calls: calls.clone(),
             files: FileSystem::new(root.path()).unwrap(),
             order: RwLock::default(),
             conditions,
@@ -123,6 +127,7 @@ impl Service {
         Self {
             address,
             connections,
+            calls,
             stop: Some(stop),
             thread: Some(thread::spawn(serve)),
             root,
@@ -158,6 +163,15 @@ impl Service {
         names
             .filter(|name| name.to_string_lossy().contains(".part-"))
             .count()
+    }
+
+    /// Requests since this was asked last: those that read an object, and all.
+    pub(crate) fn calls(&self) -> (u64, u64) {
+        let [reads, all] = self
+            .calls
+            .each_ref()
+            .map(|calls| calls.swap(0, Ordering::Relaxed));
+        (reads, all)
     }
 
     /// Connections that it has taken.
@@ -251,9 +265,21 @@ impl s3s::host::S3Host for Host {
 
 /// Files that are written one at a time, so that between a condition and its write comes nothing else.
 struct Serial {
+    calls: Arc<Counters>,
     files: FileSystem,
     order: RwLock<()>,
     conditions: Conditions,
+}
+
+/// Requests that read an object, and all.
+type Counters = [AtomicU64; 2];
+
+impl Serial {
+    fn count(&self, name: &str) {
+        let [reads, all] = &*self.calls;
+        reads.fetch_add(u64::from(name == "get_object"), Ordering::Relaxed);
+        all.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 macro_rules! passed_on {
@@ -270,6 +296,7 @@ macro_rules! passed_on {
                 if self.conditions == Conditions::Ignored {
                     request.input.if_none_match = None;
                 }
+                self.count("put_object");
                 let _alone = self.order.write().await;
                 self.files.put_object(request).await
             }
@@ -278,6 +305,7 @@ macro_rules! passed_on {
                 &self,
                 request: S3Request<dto::$input>,
             ) -> S3Result<S3Response<dto::$output>> {
+                self.count(stringify!($name));
                 let _unwritten = self.order.read().await;
                 self.files.$name(request).await
             })*

@@ -10,12 +10,10 @@ use std::task::Context;
 use std::task::Poll;
 use std::task::Waker;
 
-use handset::access::REALM;
 use handset::access::Uncounted;
 use handset::client::Client;
 use handset::credential::Nonce;
 use handset::device::DeviceRecord;
-use handset::encoding::hex;
 use handset::enrolment::Enrolment;
 use handset::fleet;
 use handset::fleet::Fleet;
@@ -40,12 +38,11 @@ use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
 use http::Method;
-use md5::Digest as _;
-use md5::Md5;
 
 use crate::client::secret::key;
 use crate::client::secret::secrets;
 use crate::client::secret::with_keys;
+use crate::proof;
 
 /// The time, in milliseconds since 1970.
 pub(crate) const NOW: u64 = 1_700_000_000_000;
@@ -328,36 +325,15 @@ fn pair(words: &str) -> (&str, String) {
 }
 
 fn basic(words: &str) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let (user, password) = pair(words);
-    let text = format!("{user}:{password}");
-    let mut encoded = String::from("Basic ");
-    for three in text.as_bytes().chunks(3) {
-        let mut bytes = [0; 4];
-        bytes[1..=three.len()].copy_from_slice(three);
-        let number = u32::from_be_bytes(bytes);
-        for digit in 0..=three.len() {
-            encoded.push(DIGITS[(number >> (18 - 6 * digit) & 63) as usize].into());
-        }
-    }
-    encoded
+    proof::basic(user, &password)
 }
 
-/// RFC 7616 section 3.4, by MD5, to a nonce made so many seconds ago.
+/// To a nonce made so many seconds ago.
 fn digest(words: &str, target: &str, age: u64) -> String {
     let (user, password) = pair(words);
     let nonce = Nonce::make(&secrets(), "hq", NOW / 1000 - age, [1; 8]);
-    let (nonce, target) = (nonce.text(), with_keys(target));
-    let hash = |text: String| hex(&Md5::digest(text));
-    let (one, two) = (
-        hash(format!("{user}:{REALM}:{password}")),
-        hash(format!("GET:{target}")),
-    );
-    let response = hash(format!("{one}:{nonce}:00000001:abc:auth:{two}"));
-    format!(
-        "Digest username=\"{user}\", realm=\"{REALM}\", nonce=\"{nonce}\", uri=\"{target}\", \
-         response=\"{response}\", qop=auth, nc=00000001, cnonce=\"abc\""
-    )
+    proof::digest((user, &password), nonce.text(), ("GET", &with_keys(target)))
 }
 
 /// A store that says what it was asked for.
@@ -440,6 +416,10 @@ impl Blobs for Counted<'_> {
 
     async fn put(&self, key: &BlobKey, body: Vec<u8>, length: u64) -> Result<(), StoreError> {
         self.count("put").put(key, body, length).await
+    }
+
+    async fn keep(&self, key: &BlobKey, bytes: Vec<u8>) -> Result<(), StoreError> {
+        self.count("put").keep(key, bytes).await
     }
 
     async fn delete(&self, key: &BlobKey) -> Result<(), StoreError> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::fs::File;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Write;
@@ -32,7 +33,7 @@ pub(crate) struct Local {
     process: Child,
     commands: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
-    _work: TempDir,
+    work: TempDir,
 }
 
 impl Local {
@@ -78,7 +79,8 @@ impl Local {
         let file = work.path().join("settings.json");
         fs::write(&file, settings.to_string()).unwrap();
         // Miniflare's start fails now and then on a busy machine, see serve.mjs.
-        let mut ups = (0..STARTS).filter_map(|_| Self::up(&file));
+        let said = work.path().join(SAID);
+        let mut ups = (0..STARTS).filter_map(|_| Self::up(&file, &said));
         let (process, commands, answers, addresses) =
             ups.next().expect("the Worker does not start");
         Self {
@@ -86,12 +88,15 @@ impl Local {
             commands: Some(commands),
             answers,
             process,
-            _work: work,
+            work,
         }
     }
 
     /// A process, what it reads and writes, and where it listens; `None` if it ended before it said so.
-    fn up(settings: &Path) -> Option<(Child, ChildStdin, BufReader<ChildStdout>, Vec<SocketAddr>)> {
+    fn up(
+        settings: &Path,
+        said: &Path,
+    ) -> Option<(Child, ChildStdin, BufReader<ChildStdout>, Vec<SocketAddr>)> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut process = Command::new("node")
             .arg(root.join("xtask/node/serve.mjs"))
@@ -99,6 +104,7 @@ impl Local {
             .arg(settings)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(File::create(said).unwrap())
             .spawn()
             .unwrap();
         let (commands, answers) = (process.stdin.take(), process.stdout.take());
@@ -145,6 +151,12 @@ impl Local {
         self.line()["text"].as_str().unwrap().to_owned()
     }
 
+    /// Everything that the Worker and what runs it wrote to standard error.
+    pub(crate) fn said(&self) -> String {
+        let said = fs::read(self.work.path().join(SAID)).unwrap();
+        String::from_utf8_lossy(&said).into_owned()
+    }
+
     fn line(&mut self) -> Value {
         let mut line = String::new();
         self.answers.read_line(&mut line).unwrap();
@@ -152,6 +164,8 @@ impl Local {
     }
 }
 
+/// Where the process writes what it has to say.
+const SAID: &str = "said";
 /// How often it is tried to start one.
 const STARTS: usize = 5;
 
@@ -160,6 +174,9 @@ impl Drop for Local {
     fn drop(&mut self) {
         self.commands = None;
         let _ = self.process.wait();
+        if std::thread::panicking() {
+            eprintln!("the Worker said: {}", self.said());
+        }
     }
 }
 

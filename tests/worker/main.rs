@@ -8,6 +8,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "../support/attacks.rs"]
+mod attacks;
 #[path = "../support/boots.rs"]
 mod boots;
 #[path = "../golden/case.rs"]
@@ -23,6 +25,8 @@ mod hostile;
 mod local;
 #[path = "../support/operating.rs"]
 mod operating;
+#[path = "../support/proof.rs"]
+mod proof;
 #[path = "../golden/replay.rs"]
 mod replay;
 #[path = "../golden/wire.rs"]
@@ -32,6 +36,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::thread;
 
+use attacks::Calls;
+use attacks::Fleet;
+use attacks::Target;
 use case::Answer;
 use case::Step;
 use local::Local;
@@ -48,6 +55,53 @@ impl Platform for Local {
     fn answer(&mut self, step: &Step) -> Answer {
         over_the_wire(self.address(), step)
     }
+}
+
+impl Target for Local {
+    const REMEMBERS: bool = false;
+
+    fn address(&self) -> SocketAddr {
+        self.addresses[0]
+    }
+
+    fn calls(&mut self) -> Calls {
+        let mut calls = Calls::default();
+        for (call, count) in self.counts() {
+            calls.reads += count * u64::from(call.ends_with(".get"));
+            calls.all += count;
+        }
+        calls
+    }
+
+    fn logged(&self) -> String {
+        self.said()
+    }
+}
+
+#[test]
+fn nobody_gets_what_is_not_theirs() {
+    for (fixture, own) in [
+        ("office", "/hq/~0004f2000500/0004f2000500-device.cfg"),
+        ("guarded", "/hotel/~0004f2000600/0004f2000600-device.cfg"),
+    ] {
+        let mut local = Local::of_fixture(fixture);
+        // A Worker logs what it could not answer, and that is then looked through as well.
+        local.fail(&[("R2.get", "down")]);
+        assert_eq!(client::ask(local.address(), "GET", own, "").status, 503);
+        local.fail(&[]);
+        Fleet::of_fixture(fixture).attack(&mut local);
+        assert!(local.said().contains("0004f2000"), "{}", local.said());
+    }
+}
+
+#[test]
+fn a_used_proof_ends_with_its_nonce() {
+    Fleet::of_fixture("guarded").replay(&mut Local::of_fixture("guarded"));
+}
+
+#[test]
+fn tenants_operate_their_own() {
+    Fleet::of_fixture("guarded").operate(&mut Local::of_fixture("guarded"));
 }
 
 #[test]

@@ -39,6 +39,7 @@ const FUZZ_TARGETS: &[&str] = &[
     "range",
     "tftp",
     "user_agent",
+    "well_formed",
 ];
 
 /// Runs one part or all of them; a failure does not keep the others from running.

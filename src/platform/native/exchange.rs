@@ -29,7 +29,6 @@ use hyper::body::Incoming;
 use serde::Serialize;
 use tokio::task;
 
-use crate::key::Key;
 use crate::path::RequestPath;
 use crate::path::percent_decode;
 use crate::platform::native::ServeOptions;
@@ -345,17 +344,20 @@ fn plain<Body>(status: StatusCode, reason: &str) -> Response<Body> {
     }
 }
 
-/// A path as it is understood, or as it came if it is not; and a dash for what may be a key.
+/// A path as it is understood, or as it came if it is not; and a dash for what may be a key, or one that was
+/// mistyped, for with all but a digit of it the rest is guessed.
 fn logged_path(path: &str) -> String {
     let path = match RequestPath::parse(path) {
         Ok(clean) => format!("/{clean}"),
         Err(_) => percent_decode(path).unwrap_or_else(|| path.to_owned()),
     };
-    let segments = path.split('/').map(|segment| match Key::parse(segment) {
-        Some(_) => "-",
-        None => segment,
+    let between = |letter: char| !letter.is_ascii_alphanumeric();
+    let pieces = path.split_inclusive(between).flat_map(|piece| {
+        let run = piece.trim_end_matches(between);
+        let after = piece.get(run.len()..).unwrap_or_default();
+        [if run.len() < KEY_LIKE { run } else { "-" }, after]
     });
-    shortened(&segments.collect::<Vec<_>>().join("/"))
+    shortened(&pieces.collect::<String>())
 }
 
 /// What phones send is short, what others send is not worth a long line.
@@ -371,3 +373,5 @@ fn milliseconds(time: SystemTime) -> u64 {
 /// What the filter in deploy/fail2ban looks for.
 const REFUSED_CREDENTIAL: &str = "refused-credential";
 const LONGEST_LOGGED: usize = 256;
+/// Letters and digits in a row; the longest that a phone asks for are the 24 of `SoundPointIPLocalization`.
+const KEY_LIKE: usize = 25;

@@ -50,12 +50,13 @@ export const recordContact = (env, context, key, text) => {
 
 // A small body whole; one that is larger is an error.
 export const collect = async (stream, most) => {
-  let bytes = new Uint8Array();
+  const pieces = [];
   for await (const piece of stream ?? []) {
-    bytes = new Uint8Array([...bytes, ...piece]);
-    if (bytes.length > most) failed("more than there is room for");
+    pieces.push(piece);
+    most -= piece.length;
+    if (most < 0) failed("more than there is room for");
   }
-  return bytes;
+  return new Uint8Array(await new Blob(pieces).arrayBuffer());
 };
 
 const CONTACTS = "SELECT key, value FROM contacts WHERE key > ?1 AND key < ?2 ORDER BY key LIMIT ?3";
@@ -103,12 +104,12 @@ export const pause = (milliseconds) => scheduler.wait(milliseconds);
 
 export const randomNumber = () => crypto.randomUUID();
 
-// `lines` are headers; `body` is bytes, a stream or nothing.
+// `lines` are headers, of which a challenge has several of one name; `body` is bytes, a stream or nothing.
 export const respond = (status, lines, body) => {
-  const headers = {};
+  const headers = new Headers();
   for (const line of lines.split("\n")) {
     const colon = line.indexOf(":");
-    if (colon > 0) headers[line.slice(0, colon)] = line.slice(colon + 1);
+    if (colon > 0) headers.append(line.slice(0, colon), line.slice(colon + 1));
   }
   return new Response(body, { headers, status });
 };
