@@ -1,7 +1,7 @@
-//! `handset boot`: a simulated phone that does over HTTP what its maker's documents say it does.
+//! `handset boot`: a simulated phone that does over HTTP or TFTP what its maker's documents say it does.
 //!
 //! Its names and its reading are its own, so that it can show what the server gets wrong. What it
-//! deliberately does not do: no telephony, no TFTP, and nothing that its model would forgive.
+//! deliberately does not do: no telephony, and nothing that its model would forgive.
 
 mod audiocodes;
 mod client;
@@ -12,6 +12,7 @@ mod panasonic;
 mod polycom;
 mod reading;
 mod report;
+mod tftp;
 
 use std::fmt;
 use std::io;
@@ -31,7 +32,7 @@ use crate::mac::MacAddress;
 /// A phone to simulate.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Arguments {
-    /// Address that the phone was given; may name files as its maker allows [default: what the flash has]
+    /// Address that the phone was given, http, https or tftp; may name files as its maker allows [default: what the flash has]
     #[arg(long)]
     pub url: Option<String>,
     /// The model, such as "VVX 400", "SoundPoint IP 331", 420HD, KX-UTG200 or KX-UT136

@@ -660,7 +660,7 @@ impl<S: Records + Blobs> Context<'_, S> {
         class: Option<Class>,
         body: impl FnOnce(Range<u64>) -> Vec<u8>,
     ) -> Response<S::Body> {
-        let mut response = representation(file, self.keeping(class));
+        let mut response = representation(file, self.control(class));
         let head = &mut response.headers;
         match (
             precondition::evaluate(self.request.headers, file.validators()),
@@ -703,14 +703,21 @@ impl<S: Records + Blobs> Context<'_, S> {
         response
     }
 
-    /// Who may keep a file: nobody a device's own, but its relay, to serve it while we are out of reach, where
-    /// the site says so (RFC 5861).
-    fn keeping(&self, class: Option<Class>) -> &'static str {
-        let relays = self.standing.relayed && self.site.relay_cache;
-        match (class == Some(Class::Device), relays) {
-            (false, _) => "no-cache",
-            (true, false) => "private, no-store",
-            (true, true) => "private, no-cache, stale-if-error=604800",
+    /// Who may keep a file. Nobody keeps a device's own, but for a relay that vouches for the device, at a site that says so: it
+    /// asks each time, and has the file while there is nobody to ask.
+    fn control(&self, class: Option<Class>) -> &'static str {
+        if class != Some(Class::Device) {
+            return "no-cache";
+        }
+        let open = || RelayWord::parse(self.request.headers)?.mac;
+        let vouched = self
+            .standing
+            .vouched
+            .or_else(|| open().filter(|_| self.standing.open));
+        if self.site.relay_cache && vouched.is_some() {
+            "private, no-cache, stale-if-error=604800"
+        } else {
+            "private, no-store"
         }
     }
 
@@ -956,13 +963,13 @@ impl<'a> File<'a> {
 }
 
 /// 200 with the headers that describe a file, and no body yet.
-fn representation<Body>(file: &File<'_>, keeping: &str) -> Response<Body> {
+fn representation<Body>(file: &File<'_>, control: &str) -> Response<Body> {
     let mut response = empty(StatusCode::OK);
     let head = &mut response.headers;
     put(head, header::ETAG, file.etag);
     put(head, header::CONTENT_TYPE, file.media_type);
     put(head, header::ACCEPT_RANGES, "bytes");
-    put(head, header::CACHE_CONTROL, keeping);
+    put(head, header::CACHE_CONTROL, control);
     if let Some(date) = file.modified.and_then(date::format) {
         put(head, header::LAST_MODIFIED, &date);
     }

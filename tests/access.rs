@@ -448,3 +448,49 @@ fn a_device_is_enrolled_when_it_comes_with_its_own() {
         "the window is closed"
     );
 }
+
+/// Nobody keeps a device's own file but a relay that vouches for it, where the site says so; with either, the bytes are the same.
+#[test]
+fn who_may_keep_a_file() {
+    const NEVER: &str = "private, no-store";
+    const AWHILE: &str = "private, no-cache, stale-if-error=604800";
+    for keeps in [false, true] {
+        let office = Office::new(|deployment| {
+            let terms = Terms {
+                relays: vec!["closet".to_owned()],
+                ..Terms::default()
+            };
+            deployment
+                .sites
+                .insert("hq".to_owned(), Access::Keys(terms));
+        });
+        if keeps {
+            office.let_relays_keep_files();
+        }
+        let vouched = if keeps { AWHILE } else { NEVER };
+        for (target, credential, expected) in [
+            (
+                "/hq/~@closet/0004f2000500-device.cfg",
+                Some("Relay closet 0004f2000500"),
+                vouched,
+            ),
+            ("/hq/~0004f2000500/0004f2000500-device.cfg", None, NEVER),
+            (
+                "/hq/~0004f2000500/0004f2000500-device.cfg",
+                Some("Relay attic 0004f2000500"),
+                NEVER,
+            ),
+            (
+                "/hq/~@closet/000000000000.cfg",
+                Some("Relay closet 0004f2000500"),
+                "no-cache",
+            ),
+        ] {
+            let heard = office.ask_as(target, credential);
+            assert_eq!(heard.status, 200, "{target} {credential:?}");
+            let mut headers = heard.headers.iter();
+            let control = headers.find(|(name, _)| name == "cache-control");
+            assert_eq!(control.unwrap().1, expected, "{target} {credential:?}");
+        }
+    }
+}

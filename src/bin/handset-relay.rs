@@ -1,34 +1,45 @@
-//! `handset-relay`: stands in a branch network between phones that speak TFTP and a server that speaks HTTPS.
+//! `handset-relay`: stands in a branch network between phones that speak TFTP or plain HTTP and a server that speaks HTTPS.
 //!
 //! Exit codes: 0 ended by a signal, 2 could not run.
 #![forbid(unsafe_code)]
 
+use std::fs::DirBuilder;
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::future::pending;
 use std::io;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::SystemTime;
 
 use clap::Parser;
 use handset::platform::native::log::Log;
-use handset::platform::native::log::rfc3339;
+use handset::relay::carrier::Carrier;
+use handset::relay::carrier::Limits;
+use handset::relay::carrier::Parts;
+use handset::relay::http::Listener;
+use handset::relay::identity::Policy;
+use handset::relay::journal::Journal;
+use handset::relay::neighbours::Neighbours;
 use handset::relay::tftp::Ports;
 use handset::relay::tftp::Server;
 use handset::relay::tftp::Settings;
-use handset::relay::tftp::files::Report;
 use handset::relay::tftp::remote::Remote;
 use handset::relay::upstream::Base;
+use handset::relay::upstream::Trust;
 use handset::relay::upstream::Upstream;
-use handset::tftp::packet::RequestKind;
-use serde::Serialize;
+use http::HeaderValue;
 use tokio::runtime::Builder;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::task::LocalSet;
 
-/// Serves TFTP phones the files of an HTTPS server
+/// Serves TFTP and plain-HTTP phones the files of an HTTPS server
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Arguments {
@@ -38,13 +49,44 @@ struct Arguments {
     /// PEM file with certificate authorities to trust instead of the public ones
     #[arg(long, value_name = "FILE")]
     upstream_ca: Option<PathBuf>,
-    /// Address to listen on; port 0 lets the system choose one
-    #[arg(long, value_name = "ADDRESS", default_value = "[::]:69")]
-    tftp: SocketAddr,
+    /// PEM file with the relay's certificate, for a server that asks for one
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    client_cert: Option<PathBuf>,
+    /// PEM file with the certificate's private key
+    #[arg(long, value_name = "FILE", requires = "client_cert")]
+    client_key: Option<PathBuf>,
+    /// What the site calls this relay, in its `relays`
+    #[arg(long, value_name = "NAME", default_value = "relay", value_parser = name)]
+    name: HeaderValue,
+    /// Address to listen on for TFTP, or none; port 0 lets the system choose one
+    #[arg(long, value_name = "ADDRESS", default_value = "[::]:69", value_parser = listen)]
+    tftp: Listen,
     /// Ports for transfers: any, single (the listening one), or FIRST-LAST
     #[arg(long, value_name = "PORTS", default_value = "any", value_parser = ports)]
     tftp_ports: Ports,
+    /// Address to listen on for plain HTTP
+    #[arg(long, value_name = "ADDRESS")]
+    http: Option<SocketAddr>,
+    /// Whose files phones get: own-mac, any, or networks of phones that come through a router
+    #[arg(long, value_name = "POLICY", default_value = "own-mac")]
+    identity: Policy,
+    /// File that says who is behind an address, before the system's tables: lines of ADDRESS MAC
+    #[arg(long, value_name = "FILE")]
+    neighbours: Option<PathBuf>,
+    /// Directory for what is kept: the cache, and uploads until the server has them
+    #[arg(long, value_name = "DIRECTORY")]
+    state: Option<PathBuf>,
+    /// Bytes that the cache may take
+    #[arg(long, value_name = "BYTES", default_value_t = 2 << 30)]
+    cache_bytes: u64,
+    /// Bytes that waiting uploads may take
+    #[arg(long, value_name = "BYTES", default_value_t = 256 << 20)]
+    spool_bytes: u64,
 }
+
+/// Where to listen, if at all.
+#[derive(Clone, Copy, Debug)]
+struct Listen(Option<SocketAddr>);
 
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
@@ -63,27 +105,107 @@ fn run(arguments: &Arguments) -> Result<(), String> {
 }
 
 async fn serve(arguments: &Arguments) -> Result<(), String> {
-    let upstream = Upstream::new(arguments.upstream.clone(), arguments.upstream_ca.as_deref())
-        .map_err(|error| error.to_string())?;
+    let journal = Journal::new(Log::to(io::stderr()));
+    let _lock = arguments.state.as_deref().map(lock).transpose()?;
+    let carrier = carrier(arguments, journal)?;
+    let tftp = arguments.tftp.0.map(|address| tftp(arguments, address));
+    let tftp = tftp.transpose()?;
+    let http = match arguments.http {
+        None => None,
+        Some(address) => Some(Listener::bind(address).await.map_err(|error| {
+            format!("cannot listen on {address}: {error} (--http takes another address)")
+        })?),
+    };
+    // Whoever started the relay may have closed its standard output.
+    if let Some(server) = &tftp {
+        let _ = writeln!(io::stdout(), "tftp://{}", server.address());
+    }
+    if let Some(listener) = &http {
+        let _ = writeln!(io::stdout(), "http://{}", listener.address());
+    }
+    let files = Remote::new(carrier.clone());
+    let serving = async {
+        match tftp {
+            Some(server) => server.run(files).await,
+            None => pending().await,
+        }
+    };
+    let listening = async {
+        match http {
+            Some(listener) => listener.run(carrier.clone()).await,
+            None => pending().await,
+        }
+    };
+    tokio::select! {
+        ended = serving => ended.map_err(|error| error.to_string()),
+        () = listening => Ok(()),
+        () = carrier.run() => Ok(()),
+        stopped = stopped() => stopped.map_err(|error| error.to_string()),
+    }
+}
+
+/// Only one relay may use a directory.
+fn lock(state: &Path) -> Result<File, String> {
+    let problem = |error: io::Error| format!("--state {}: {error}", state.display());
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(state)
+        .map_err(problem)?;
+    let mut options = OpenOptions::new();
+    let options = options.create(true).truncate(false).write(true).mode(0o600);
+    let file = options.open(state.join("lock")).map_err(problem)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(_) => Err(format!(
+            "--state {}: another relay uses it",
+            state.display()
+        )),
+    }
+}
+
+fn carrier(arguments: &Arguments, journal: Journal) -> Result<Carrier, String> {
+    let identity = arguments
+        .client_cert
+        .clone()
+        .zip(arguments.client_key.clone());
+    let trust = Trust {
+        authorities: arguments.upstream_ca.clone(),
+        identity,
+    };
+    let upstream = Upstream::new(arguments.upstream.clone(), &trust);
+    let neighbours = Neighbours::new(arguments.neighbours.as_deref())
+        .map_err(|error| format!("--neighbours: {error}"))?;
+    let parts = Parts {
+        upstream: upstream.map_err(|error| error.to_string())?,
+        name: arguments.name.clone(),
+        policy: arguments.identity.clone(),
+        neighbours,
+        journal,
+    };
+    let Some(state) = &arguments.state else {
+        return Ok(Carrier::new(parts));
+    };
+    let limits = Limits {
+        cache: arguments.cache_bytes,
+        spool: arguments.spool_bytes,
+    };
+    Carrier::with_state(parts, state, limits)
+        .map_err(|error| format!("--state {}: {error}", state.display()))
+}
+
+fn tftp(arguments: &Arguments, address: SocketAddr) -> Result<Server, String> {
     let settings = Settings {
         ports: arguments.tftp_ports.clone(),
-        ..Settings::new(arguments.tftp)
+        ..Settings::new(address)
     };
     let server = Server::bind(settings).map_err(|error| {
-        let address = arguments.tftp;
         format!("cannot listen on {address}: {error} (--tftp takes another address)")
     })?;
     if let Some(small) = server.small_buffer() {
         eprintln!("handset-relay: {small}");
     }
-    let log = Log::to(io::stderr());
-    let files = Remote::new(upstream, move |report| log.line(&Line::of(report)));
-    // Whoever started the relay may have closed its standard output.
-    let _ = writeln!(io::stdout(), "tftp://{}", server.address());
-    tokio::select! {
-        ended = server.run(files) => ended.map_err(|error| error.to_string()),
-        stopped = stopped() => stopped.map_err(|error| error.to_string()),
-    }
+    Ok(server)
 }
 
 async fn stopped() -> io::Result<()> {
@@ -96,35 +218,21 @@ async fn stopped() -> io::Result<()> {
     Ok(())
 }
 
-/// A line of the log.
-#[derive(Serialize)]
-struct Line<'r> {
-    time: String,
-    protocol: &'static str,
-    request: &'static str,
-    file: String,
-    peer: &'r SocketAddr,
-    outcome: String,
-    bytes: u64,
-    milliseconds: u128,
+fn listen(text: &str) -> Result<Listen, String> {
+    if text == "none" {
+        return Ok(Listen(None));
+    }
+    let address = text.parse().map_err(|_| "give ADDRESS:PORT, or none")?;
+    Ok(Listen(Some(address)))
 }
 
-impl<'r> Line<'r> {
-    fn of(report: &Report<'r>) -> Self {
-        Self {
-            time: rfc3339(SystemTime::now()),
-            protocol: "tftp",
-            request: match report.asked.kind {
-                RequestKind::Read => "read",
-                RequestKind::Write => "write",
-            },
-            file: report.asked.name.to_string(),
-            peer: &report.asked.peer,
-            outcome: report.outcome.to_string(),
-            bytes: report.bytes,
-            milliseconds: report.took.as_millis(),
-        }
-    }
+/// A name as the site's file may have it.
+fn name(text: &str) -> Result<HeaderValue, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let value = HeaderValue::from_str(text).ok();
+    value
+        .filter(|_| !text.is_empty() && text.bytes().all(plain))
+        .ok_or_else(|| "give letters, digits, -, _ and .".to_owned())
 }
 
 fn ports(text: &str) -> Result<Ports, String> {

@@ -1,4 +1,4 @@
-//! A simulated phone's HTTP client: one request at a time, each written down.
+//! A simulated phone's client, for HTTP and TFTP: one request at a time, each written down.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,6 +22,7 @@ use crate::boot::login::Login;
 use crate::boot::login::basic;
 use crate::boot::model::Maker;
 use crate::boot::model::Phone;
+use crate::boot::tftp;
 
 /// One request and what came of it.
 #[derive(Clone, Debug)]
@@ -252,6 +253,9 @@ impl Client {
         self.power = self.power.map(|left| left.saturating_sub(1));
         let (url, credentials) = without_credentials(url);
         let (url, host) = self.resolve(&url);
+        if let Some(address) = url.strip_prefix("tftp://") {
+            return tftp::call(method, address, body);
+        }
         let mut request = http::Request::builder().method(method).uri(&url);
         request = request.header("user-agent", &self.user_agent);
         if let Some(host) = host {

@@ -18,7 +18,7 @@ mod replays;
 pub mod s3;
 pub(crate) mod tls;
 pub mod watch;
-mod wire;
+pub(crate) mod wire;
 
 use std::fmt;
 use std::io;

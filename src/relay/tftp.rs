@@ -227,6 +227,7 @@ impl<F: Files> Desk<F> {
             kind: request.kind,
             mode: request.mode,
             peer: canonical(received.peer),
+            local: received.local.at(self.shared.listening.address.port()),
             length: request
                 .options
                 .transfer_size

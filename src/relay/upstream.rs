@@ -1,13 +1,15 @@
-//! The server that the relay fetches from and uploads to: HTTP/1.1 (RFC 9112) over TLS, with a deadline on every step.
+//! The server that the relay asks: HTTP/2 (RFC 9113) where it speaks that, else HTTP/1.1 (RFC 9112), over TLS, with a deadline
+//! on every step.
 //!
 //! What it deliberately does not do: no redirects, no compression, for the length of what comes must be known to be told, and
 //! no names but below the address that it was given.
 
 mod connection;
+mod trust;
 
+use std::cell::Cell;
 use std::fmt;
-use std::future::poll_fn;
-use std::path::Path;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::str::FromStr;
@@ -15,13 +17,13 @@ use std::task::Context;
 use std::task::Poll;
 use std::task::ready;
 use std::time::Duration;
+use std::time::Instant;
 
 use bytes::Buf;
 use bytes::Bytes;
 use http::HeaderMap;
+use http::HeaderValue;
 use http::Method;
-use http::Request;
-use http::Response;
 use http::StatusCode;
 use http::Uri;
 use http::header;
@@ -29,14 +31,12 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time;
 use tokio::time::Sleep;
-use tokio_rustls::rustls::RootCertStore;
 
-use crate::platform::native::TlsError;
-use crate::platform::native::tls;
 use crate::relay::upstream::connection::Connection;
+use crate::relay::upstream::connection::Lease;
 use crate::relay::upstream::connection::Pool;
-use crate::relay::upstream::connection::Whole;
-use crate::tftp::name::FileName;
+pub use crate::relay::upstream::trust::Trust;
+pub use crate::relay::upstream::trust::TrustError;
 
 /// The address below which the files are: `https://HOST/SITE/KEY`, or `http://` on this machine.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -66,26 +66,51 @@ pub struct Upstream(Rc<Shared>);
 struct Shared {
     base: Base,
     pool: Pool,
+    health: Health,
 }
 
-/// Why there is no file, or it was not taken.
+/// What is asked of the server.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// The method.
+    pub method: Method,
+    /// What follows the server's address, percent-encoded, with the query if there is one.
+    pub target: String,
+    /// Headers beyond those that every request has.
+    pub headers: HeaderMap,
+    /// The body, in one piece.
+    pub body: Bytes,
+    /// How long the answer may take to begin.
+    pub patience: Duration,
+}
+
+/// An answer that has begun.
+#[derive(Debug)]
+pub struct Fetched {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Fetching,
+}
+
+/// Why there is no answer.
 #[derive(Debug)]
 pub enum UpstreamError {
-    /// The server says so.
-    Status(StatusCode),
     /// It says what nobody asked for.
     Misbehaved(&'static str),
     /// It cannot be reached, or fell silent.
     Down(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// A file on its way. To drop it ends the fetch.
+/// A body on its way. To drop it ends the fetch.
 #[derive(Debug)]
 pub struct Fetching {
     incoming: Incoming,
     length: Option<u64>,
     ready: Bytes,
-    connection: Option<Connection>,
+    connection: Option<Lease>,
     /// Runs while bytes are waited for, and not while the phone does not take those that came.
     waiting: Option<Pin<Box<Sleep>>>,
     upstream: Upstream,
@@ -123,8 +148,12 @@ impl FromStr for Base {
 
 impl Base {
     /// A file's path. It is appended, so that no name can lead elsewhere.
-    fn path_of(&self, name: &FileName) -> String {
-        format!("{}/{}", self.path, name.url_path())
+    fn path_of(&self, target: &str) -> String {
+        format!("{}/{target}", self.path)
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.secure { "https" } else { "http" }
     }
 }
 
@@ -140,104 +169,94 @@ impl fmt::Display for BaseError {
 impl std::error::Error for BaseError {}
 
 impl Upstream {
-    /// Trusts the certificate authorities that Mozilla's programs trust, or those of a PEM file and no others.
-    pub fn new(base: Base, authorities: Option<&Path>) -> Result<Self, TlsError> {
-        let roots = match authorities {
-            Some(path) => tls::authorities(path)?,
-            None => RootCertStore {
-                roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-            },
-        };
-        let pool = Pool::new(roots).map_err(TlsError::Client)?;
-        Ok(Self(Rc::new(Shared { base, pool })))
+    /// The server at an address, as far as it can show that it is that.
+    pub fn new(base: Base, trust: &Trust) -> Result<Self, TrustError> {
+        let pool = Pool::new(trust.config()?);
+        let health = Health::default();
+        Ok(Self(Rc::new(Shared { base, pool, health })))
     }
 
-    /// Fetches a file: as soon as the server begins to send it.
-    pub async fn get(&self, name: &FileName) -> Result<Fetching, UpstreamError> {
-        let (response, connection) = self.send(Method::GET, name, Bytes::new()).await?;
-        let (head, incoming) = response.into_parts();
-        if head.status != StatusCode::OK {
-            return Err(UpstreamError::Status(head.status));
-        }
+    /// What is known of whether it can be reached.
+    pub fn health(&self) -> &Health {
+        &self.0.health
+    }
+
+    /// Asks; done when the answer begins.
+    pub async fn send(&self, ask: &Ask) -> Result<Fetched, UpstreamError> {
+        let begun = Instant::now();
+        let answer = self.exchange(ask).await;
+        self.0.health.note(&answer, begun);
+        let (head, connection) = answer?;
+        let (head, incoming) = head.into_parts();
         if is_encoded(&head.headers) {
             return Err(UpstreamError::Misbehaved("the server compressed the file"));
         }
-        Ok(Fetching {
-            length: incoming.size_hint().exact(),
-            incoming,
-            ready: Bytes::new(),
-            connection: Some(connection),
-            waiting: None,
-            upstream: self.clone(),
+        Ok(Fetched {
+            status: head.status,
+            headers: head.headers,
+            body: Fetching {
+                length: incoming.size_hint().exact(),
+                incoming,
+                ready: Bytes::new(),
+                connection: Some(connection),
+                waiting: None,
+                upstream: self.clone(),
+            },
         })
     }
 
-    /// Uploads a file: done when the server has accepted it.
-    pub async fn put(&self, name: &FileName, bytes: Bytes) -> Result<(), UpstreamError> {
-        let (response, connection) = self.send(Method::PUT, name, bytes).await?;
-        let (head, mut incoming) = response.into_parts();
-        if !head.status.is_success() {
-            return Err(UpstreamError::Status(head.status));
-        }
-        // What it has to say beyond that is of no interest, unless it takes its time.
-        let end = async {
-            while poll_fn(|it| Pin::new(&mut incoming).poll_frame(it))
-                .await
-                .is_some()
-            {}
-        };
-        if time::timeout(STALL, end).await.is_ok() {
-            self.0.pool.give_back(connection);
-        }
-        Ok(())
-    }
-
-    async fn send(
+    async fn exchange(
         &self,
-        method: Method,
-        name: &FileName,
-        bytes: Bytes,
-    ) -> Result<(Response<Incoming>, Connection), UpstreamError> {
-        let mut request = self.request(method, name, bytes)?;
-        while let Some(mut connection) = self.0.pool.idle() {
-            match time::timeout(FIRST_BYTE, connection.sender.try_send_request(request)).await {
-                Ok(Ok(response)) => return Ok((response, connection)),
-                Ok(Err(mut error)) => match error.take_message() {
-                    // It was closed meanwhile.
-                    Some(unsent) => request = unsent,
-                    None => return Err(down(error.into_error())),
-                },
+        ask: &Ask,
+    ) -> Result<(http::Response<Incoming>, Lease), UpstreamError> {
+        let Shared { base, pool, .. } = &*self.0;
+        while let Some(mut connection) = pool.idle() {
+            let sending = connection.send(base, ask)?;
+            match time::timeout(ask.patience, sending).await {
+                Ok(Ok(response)) => return Ok((response, connection.into_lease())),
+                // It was closed meanwhile.
+                Ok(Err(error)) if error.message().is_some() => {}
+                Ok(Err(error)) => return Err(down(error.into_error())),
                 Err(late) => return Err(down(late)),
             }
         }
-        let connecting = time::timeout(CONNECT, self.0.pool.connect(&self.0.base));
-        let mut connection = connecting
+        let patience = CONNECT.min(ask.patience);
+        let connecting = time::timeout(patience, pool.connect(base));
+        let mut connection: Connection = connecting
             .await
             .map_err(down)?
             .map_err(UpstreamError::Down)?;
-        let response = connection.sender.send_request(request);
-        let response = time::timeout(FIRST_BYTE, response).await.map_err(down)?;
-        Ok((response.map_err(down)?, connection))
+        let sending = connection.send(base, ask)?;
+        let response = time::timeout(ask.patience, sending).await.map_err(down)?;
+        let response = response.map_err(|error| down(error.into_error()))?;
+        Ok((response, connection.into_lease()))
+    }
+}
+
+impl Ask {
+    /// A request without a body.
+    pub fn new(method: Method, target: impl Into<String>) -> Self {
+        Self {
+            method,
+            target: target.into(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            patience: FIRST_BYTE,
+        }
     }
 
-    fn request(
-        &self,
-        method: Method,
-        name: &FileName,
-        bytes: Bytes,
-    ) -> Result<Request<Whole>, UpstreamError> {
-        let base = &self.0.base;
-        Request::builder()
-            .method(method)
-            .uri(base.path_of(name))
-            .header(header::HOST, &base.authority)
-            .header(header::ACCEPT_ENCODING, "identity")
-            .header(
-                header::USER_AGENT,
-                concat!("handset-relay/", env!("CARGO_PKG_VERSION")),
-            )
-            .body(Whole::new(bytes))
-            .map_err(down)
+    /// The headers, with those that every request has.
+    fn headers(&self) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        let identity = HeaderValue::from_static("identity");
+        headers.insert(header::ACCEPT_ENCODING, identity);
+        headers
+            .entry(header::USER_AGENT)
+            .or_insert(HeaderValue::from_static(concat!(
+                "handset-relay/",
+                env!("CARGO_PKG_VERSION")
+            )));
+        headers
     }
 }
 
@@ -256,12 +275,7 @@ impl Fetching {
         while self.ready.is_empty() {
             match ready!(self.poll_bytes(context))? {
                 Some(bytes) => self.ready = bytes,
-                None => {
-                    if let Some(connection) = self.connection.take() {
-                        self.upstream.0.pool.give_back(connection);
-                    }
-                    return Poll::Ready(Ok(0));
-                }
+                None => return Poll::Ready(Ok(0)),
             }
         }
         let count = self.ready.len().min(into.len());
@@ -272,13 +286,20 @@ impl Fetching {
         Poll::Ready(Ok(count))
     }
 
-    fn poll_bytes(
+    /// The next bytes, however many came; `None` at the end.
+    pub fn poll_bytes(
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Result<Option<Bytes>, UpstreamError>> {
+        if !self.ready.is_empty() {
+            return Poll::Ready(Ok(Some(std::mem::take(&mut self.ready))));
+        }
         if let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(context) {
             self.waiting = None;
             let frame = frame.transpose().map_err(down)?;
+            if frame.is_none() {
+                self.give_back();
+            }
             return Poll::Ready(Ok(frame.map(|it| it.into_data().unwrap_or_default())));
         }
         let sleep = || Box::pin(time::sleep(STALL));
@@ -290,12 +311,28 @@ impl Fetching {
         );
         Poll::Ready(Err(down(format!("nothing came for {STALL:?}"))))
     }
+
+    /// Reads a body that is of no interest to its end, so that its connection can be used again, if it is short.
+    pub async fn finish(mut self) {
+        let mut left = SHORT;
+        while let Ok(Some(bytes)) = std::future::poll_fn(|it| self.poll_bytes(it)).await {
+            left = left.saturating_sub(bytes.len());
+            if left == 0 {
+                break;
+            }
+        }
+    }
+
+    fn give_back(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.upstream.0.pool.give_back(connection);
+        }
+    }
 }
 
 impl fmt::Display for UpstreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Status(status) => write!(f, "the server answered {status}"),
             Self::Misbehaved(what) => f.write_str(what),
             Self::Down(_) => f.write_str("the server cannot be reached"),
         }
@@ -306,8 +343,40 @@ impl std::error::Error for UpstreamError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Down(error) => Some(error.as_ref()),
-            Self::Misbehaved(_) | Self::Status(_) => None,
+            Self::Misbehaved(_) => None,
         }
+    }
+}
+
+/// Whether the server can be reached, from what came of the requests to it.
+#[derive(Debug, Default)]
+pub struct Health {
+    /// Whether the last request was answered, and since when that is so.
+    state: Cell<Option<(bool, Instant)>>,
+    /// When it was last found silent, and not only closed.
+    silent: Cell<Option<Instant>>,
+}
+
+impl Health {
+    /// Whether the last request was answered, and for how long that has been so; `None` before the first.
+    pub fn state(&self) -> Option<(bool, Duration)> {
+        let (reached, since) = self.state.get()?;
+        Some((reached, since.elapsed()))
+    }
+
+    /// Whether it has just let a request wait in vain: what need not wait for it should not.
+    pub fn is_silent(&self) -> bool {
+        let silent = self.silent.get();
+        silent.is_some_and(|since| since.elapsed() < SILENCE)
+    }
+
+    fn note<T>(&self, answer: &Result<T, UpstreamError>, begun: Instant) {
+        let reached = answer.is_ok();
+        if self.state.get().is_none_or(|(before, _)| before != reached) {
+            self.state.set(Some((reached, Instant::now())));
+        }
+        let waited = begun.elapsed() >= WAITED;
+        self.silent.set((!reached && waited).then(Instant::now));
     }
 }
 
@@ -321,16 +390,22 @@ fn is_encoded(headers: &HeaderMap) -> bool {
 }
 
 fn is_this_machine(host: &str) -> bool {
-    let address = host.parse::<std::net::IpAddr>();
+    let address = host.parse::<IpAddr>();
     host == "localhost" || address.is_ok_and(|it| it.is_loopback())
 }
 
 /// To the server, and through its TLS handshake.
 const CONNECT: Duration = Duration::from_secs(5);
 /// Until the head of a response.
-const FIRST_BYTE: Duration = Duration::from_secs(15);
+pub const FIRST_BYTE: Duration = Duration::from_secs(15);
 /// Between two pieces of a file.
 const STALL: Duration = Duration::from_secs(20);
+/// What is read of a body that nobody wants.
+const SHORT: usize = 64 << 10;
+/// A failure that took so long is one by silence.
+const WAITED: Duration = Duration::from_secs(1);
+/// For how long one that was silent is taken to be.
+const SILENCE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
@@ -356,7 +431,7 @@ mod tests {
             ("ftp://prov.example.net/", Err(BaseError::Form)),
             ("prov.example.net", Err(BaseError::Form)),
         ] {
-            let name = FileName::parse(b"//a b\\c.cfg").unwrap();
+            let name = FileName::parse(b"//a b\\c.cfg").unwrap().url_path();
             let path = text.parse::<Base>().map(|base| base.path_of(&name));
             assert_eq!(path.as_deref().map_err(|error| *error), expected, "{text}");
         }

@@ -170,6 +170,12 @@ impl Office {
         self.store.set_site(site);
     }
 
+    pub(crate) fn let_relays_keep_files(&self) {
+        let mut site = (*self.fleet.snapshot.sites["hq"]).clone();
+        site.relay_cache = true;
+        self.store.set_site(site);
+    }
+
     /// Asks with a credential in words: `Basic user:password`, `Digest user:password`, `Certificate MAC`,
     /// `Relay NAME MAC`; a password `~` is the user's key.
     pub(crate) fn ask_as(&self, target: &str, credential: Option<&str>) -> Heard {

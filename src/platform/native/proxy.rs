@@ -82,7 +82,8 @@ impl Proxies {
 }
 
 impl Block {
-    fn holds(&self, address: IpAddr) -> bool {
+    /// Whether this address is in it.
+    pub fn holds(&self, address: IpAddr) -> bool {
         let differing = number(address) ^ self.first;
         self.bits == 0 || differing.leading_zeros() >= self.bits
     }

@@ -78,7 +78,8 @@ impl fmt::Display for TlsError {
 
 impl std::error::Error for TlsError {}
 
-fn problem(error: &pem::Error) -> String {
+/// What is wrong with a file, in a word.
+pub(crate) fn problem(error: &pem::Error) -> String {
     match error {
         pem::Error::Io(error) if error.kind() == io::ErrorKind::NotFound => {
             "no such file".to_owned()
@@ -140,7 +141,8 @@ pub(crate) fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
     roots(path).map_err(|error| TlsError::Authorities(path.to_owned(), error))
 }
 
-fn roots(path: &Path) -> Result<RootCertStore, pem::Error> {
+/// The certificates of a file, as those of authorities.
+pub(crate) fn roots(path: &Path) -> Result<RootCertStore, pem::Error> {
     let mut roots = RootCertStore::empty();
     if roots.add_parsable_certificates(read_chain(path)?).0 == 0 {
         return Err(pem::Error::NoItemsFound);
@@ -148,7 +150,8 @@ fn roots(path: &Path) -> Result<RootCertStore, pem::Error> {
     Ok(roots)
 }
 
-fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
+/// The certificates of a file, in order.
+pub(crate) fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
     let chain = CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, _>>()?;
     if chain.is_empty() {
         return Err(pem::Error::NoItemsFound);

@@ -19,7 +19,7 @@ use tokio::time::Sleep;
 
 /// A stream whose shutdown lingers: a socket that is closed with unread bytes in it is reset, and the
 /// reset takes the answer (411, 413) from a phone that is still sending.
-pub(super) struct Wire<T> {
+pub(crate) struct Wire<T> {
     stream: T,
     conduct: Rc<Conduct>,
     lingering: Option<Lingering>,
@@ -27,10 +27,10 @@ pub(super) struct Wire<T> {
 
 /// What is known of a connection besides its bytes.
 #[derive(Debug, Default)]
-pub(super) struct Conduct {
+pub(crate) struct Conduct {
     moved: Cell<bool>,
     /// Whether nothing can be left to read when the connection ends.
-    pub(super) drained: Cell<bool>,
+    pub(crate) drained: Cell<bool>,
 }
 
 struct Lingering {
@@ -41,13 +41,13 @@ struct Lingering {
 
 impl Conduct {
     /// Whether bytes went either way since this was asked last.
-    pub(super) fn has_moved(&self) -> bool {
+    pub(crate) fn has_moved(&self) -> bool {
         self.moved.replace(false)
     }
 }
 
 impl<T> Wire<T> {
-    pub(super) fn new(stream: T, conduct: Rc<Conduct>) -> Self {
+    pub(crate) fn new(stream: T, conduct: Rc<Conduct>) -> Self {
         Self {
             stream,
             conduct,

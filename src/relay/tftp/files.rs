@@ -26,6 +26,8 @@ pub struct Asked {
     pub mode: Mode,
     /// Who asks.
     pub peer: SocketAddr,
+    /// The address and port that were asked.
+    pub local: SocketAddr,
     /// How long the file is that it wants to write, if it says so.
     pub length: Option<u64>,
 }

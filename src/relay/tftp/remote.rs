@@ -1,94 +1,77 @@
-//! Files of the server upstream: fetched as a phone takes them, uploaded before it hears that they are stored.
+//! TFTP's files as the carrier has them.
 
-use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
+use std::net::SocketAddr;
 use std::task::Context;
 use std::task::Poll;
 use std::task::ready;
 
-use bytes::Bytes;
-use http::StatusCode;
-
+use crate::relay::carrier::Carrier;
+use crate::relay::carrier::Storing;
+use crate::relay::carrier::Visitor;
+use crate::relay::carrier::body::Body;
+use crate::relay::carrier::failure::Failure;
+use crate::relay::carrier::largest_upload;
+use crate::relay::journal::Transfer;
+use crate::relay::metrics::Ending;
+use crate::relay::metrics::Protocol;
 use crate::relay::tftp::files::Asked;
 use crate::relay::tftp::files::Files;
 use crate::relay::tftp::files::Reading;
 use crate::relay::tftp::files::Refusal;
 use crate::relay::tftp::files::Report;
 use crate::relay::tftp::files::Writing;
-use crate::relay::upstream::Fetching;
-use crate::relay::upstream::Upstream;
-use crate::relay::upstream::UpstreamError;
 use crate::tftp::packet::ErrorCode;
+use crate::tftp::packet::RequestKind;
+use crate::tftp::transfer::Outcome;
 
-/// The files below an address.
-pub struct Remote<L> {
-    upstream: Upstream,
-    /// Hears of each transfer that ended.
-    log: L,
-}
+/// The files of a carrier.
+#[derive(Clone, Debug)]
+pub struct Remote(Carrier);
 
-/// An upload. It is small enough to be held until it is complete: what phones write are logs and overrides.
-pub struct Uploading {
-    upstream: Upstream,
-    asked: Asked,
-    bytes: Vec<u8>,
-    putting: Option<Putting>,
-}
-
-type Putting = Pin<Box<dyn Future<Output = Result<(), UpstreamError>>>>;
-
-impl<L: Fn(&Report<'_>) + 'static> Remote<L> {
-    /// Files of `upstream`.
-    pub fn new(upstream: Upstream, log: L) -> Self {
-        Self { upstream, log }
+impl Remote {
+    /// The files of this one.
+    pub fn new(carrier: Carrier) -> Self {
+        Self(carrier)
     }
 }
 
-impl<L: Fn(&Report<'_>) + 'static> Files for Remote<L> {
-    type Reading = Fetching;
-    type Writing = Uploading;
+impl Files for Remote {
+    type Reading = Body;
+    type Writing = Storing;
 
-    async fn open(&self, asked: &Asked) -> Result<Fetching, Refusal> {
-        Ok(self.upstream.get(&asked.name).await?)
+    async fn open(&self, asked: &Asked) -> Result<Body, Refusal> {
+        let fetched = self.0.fetch(&visitor(asked), &asked.name, 0).await;
+        fetched.map_err(Refusal::from)
     }
 
-    async fn create(&self, asked: &Asked) -> Result<Uploading, Refusal> {
-        if asked.length.is_some_and(|length| length > LARGEST_UPLOAD) {
-            return Err(too_large());
+    async fn create(&self, asked: &Asked) -> Result<Storing, Refusal> {
+        if asked.length.is_some_and(|length| length > largest_upload()) {
+            return Err(Failure::too_large().into());
         }
-        Ok(Uploading {
-            upstream: self.upstream.clone(),
-            asked: asked.clone(),
-            bytes: Vec::new(),
-            putting: None,
-        })
+        let storing = self.0.store(&visitor(asked), &asked.name, None).await;
+        storing.map_err(Refusal::from)
     }
 
     fn finished(&self, report: &Report<'_>) {
-        (self.log)(report);
+        let ending = ending(report.outcome);
+        let metrics = self.0.metrics();
+        metrics.transferred(Protocol::Tftp, ending, report.bytes);
+        self.0.journal().transfer(&Transfer {
+            protocol: Protocol::Tftp,
+            request: match report.asked.kind {
+                RequestKind::Read => "read",
+                RequestKind::Write => "write",
+            },
+            file: report.asked.name.to_string(),
+            peer: report.asked.peer,
+            outcome: report.outcome.to_string(),
+            bytes: report.bytes,
+            took: report.took,
+        });
     }
 }
 
-impl<L> fmt::Debug for Remote<L> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let upstream = &self.upstream;
-        f.debug_struct("Remote")
-            .field("upstream", upstream)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Uploading {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let asked = &self.asked;
-        f.debug_struct("Uploading")
-            .field("asked", asked)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Reading for Fetching {
+impl Reading for Body {
     fn length(&self) -> Option<u64> {
         Self::length(self)
     }
@@ -102,83 +85,59 @@ impl Reading for Fetching {
     }
 }
 
-impl Writing for Uploading {
+impl Writing for Storing {
     fn poll_write(&mut self, _: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, Refusal>> {
-        let length = u64::try_from(self.bytes.len() + bytes.len()).unwrap_or(u64::MAX);
-        if length > LARGEST_UPLOAD {
-            return Poll::Ready(Err(too_large()));
-        }
-        self.bytes.extend_from_slice(bytes);
+        self.write(bytes)?;
         Poll::Ready(Ok(bytes.len()))
     }
 
     fn poll_store(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
-        let (upstream, name) = (&self.upstream, &self.asked.name);
-        let bytes = &mut self.bytes;
-        let putting = self.putting.get_or_insert_with(|| {
-            let (upstream, name) = (upstream.clone(), name.clone());
-            let bytes = Bytes::from(std::mem::take(bytes));
-            Box::pin(async move { upstream.put(&name, bytes).await })
-        });
-        let done = ready!(putting.as_mut().poll(context));
-        Poll::Ready(done.map_err(Refusal::from))
+        Poll::Ready(ready!(Self::poll_store(self, context)).map_err(Refusal::from))
     }
 }
 
-/// What the phone is told. Phones take error 1 as final and go on with the next name, so that nothing but a missing file may
-/// be one; whoever hears that the server is busy comes back.
-impl From<UpstreamError> for Refusal {
-    fn from(error: UpstreamError) -> Self {
-        let UpstreamError::Status(status) = error else {
-            return Self::new(ErrorCode::NOT_DEFINED, error);
-        };
-        match status {
-            StatusCode::NOT_FOUND | StatusCode::GONE => Self::not_found(),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED => {
-                Self::forbidden()
-            }
-            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::INSUFFICIENT_STORAGE => too_large(),
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-                Self::new(ErrorCode::NOT_DEFINED, "server busy, try again")
-            }
-            _ => Self::new(ErrorCode::NOT_DEFINED, error),
-        }
+fn visitor(asked: &Asked) -> Visitor {
+    Visitor {
+        peer: asked.peer.ip(),
+        base: base(asked.local),
+        protocol: Protocol::Tftp,
     }
 }
 
-fn too_large() -> Refusal {
-    Refusal::new(ErrorCode::DISK_FULL, "the file is too large")
+/// The address by which a phone reaches the relay, as it stands in files. An interface is none of the phone's concern.
+fn base(local: SocketAddr) -> String {
+    let local = SocketAddr::new(local.ip().to_canonical(), local.port());
+    match (local, local.port()) {
+        (SocketAddr::V4(it), 69) => format!("tftp://{}", it.ip()),
+        (SocketAddr::V6(it), 69) => format!("tftp://[{}]", it.ip()),
+        _ => format!("tftp://{local}"),
+    }
 }
 
-const LARGEST_UPLOAD: u64 = 8 << 20;
+fn ending(outcome: &Outcome) -> Ending {
+    match outcome {
+        Outcome::Completed => Ending::Completed,
+        Outcome::Refused(ErrorCode::FILE_NOT_FOUND) => Ending::Missing,
+        Outcome::Refused(ErrorCode::ACCESS_VIOLATION) => Ending::Denied,
+        Outcome::Refused(_) => Ending::Failed,
+        _ => Ending::Abandoned,
+    }
+}
 
 #[cfg(test)]
 mod tests {
-    use http::StatusCode;
-
-    use crate::relay::tftp::files::Refusal;
-    use crate::relay::upstream::UpstreamError;
-    use crate::tftp::packet::ErrorCode;
+    use super::base;
 
     #[test]
-    fn answers_upstream_and_what_phones_are_told() {
-        for (status, code, message) in [
-            (404, ErrorCode::FILE_NOT_FOUND, "file not found"),
-            (410, ErrorCode::FILE_NOT_FOUND, "file not found"),
-            (401, ErrorCode::ACCESS_VIOLATION, "access violation"),
-            (403, ErrorCode::ACCESS_VIOLATION, "access violation"),
-            (413, ErrorCode::DISK_FULL, "the file is too large"),
-            (503, ErrorCode::NOT_DEFINED, "server busy, try again"),
-            (
-                500,
-                ErrorCode::NOT_DEFINED,
-                "the server answered 500 Internal Server Error",
-            ),
-            (302, ErrorCode::NOT_DEFINED, "the server answered 302 Found"),
+    fn bases() {
+        for (local, expected) in [
+            ("192.0.2.1:69", "tftp://192.0.2.1"),
+            ("192.0.2.1:6969", "tftp://192.0.2.1:6969"),
+            ("[::ffff:192.0.2.1]:69", "tftp://192.0.2.1"),
+            ("[2001:db8::1]:69", "tftp://[2001:db8::1]"),
+            ("[2001:db8::1]:70", "tftp://[2001:db8::1]:70"),
         ] {
-            let status = StatusCode::from_u16(status).unwrap();
-            let refusal = Refusal::from(UpstreamError::Status(status));
-            assert_eq!(refusal, Refusal::new(code, message), "{status}");
+            assert_eq!(base(local.parse().unwrap()), expected);
         }
     }
 }

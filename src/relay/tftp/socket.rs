@@ -301,7 +301,7 @@ impl Local {
         }
     }
 
-    fn at(&self, port: u16) -> SocketAddr {
+    pub(super) fn at(&self, port: u16) -> SocketAddr {
         match self.address.to_canonical() {
             IpAddr::V4(ip) => (ip, port).into(),
             // A link-local address is one of its interface.
