@@ -139,7 +139,9 @@ fn bundle(unbundled: &Path, output: &Path) -> Result<(), String> {
 fn optimize(module: &Path) -> Result<(), String> {
     run(Command::new(node::tool("wasm-opt"))
         // wasm-bindgen's; what else the module has it says itself.
-        .args(["-O1", "--enable-exception-handling", "-o"])
+        .args(["--enable-exception-handling", "--strip-target-features"])
+        // A second time finds what the first has left.
+        .args(["-O1", "-O1", "-o"])
         .arg(module)
         .arg(module))
 }
