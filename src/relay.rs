@@ -5,6 +5,8 @@
 
 mod cache;
 pub mod carrier;
+#[cfg(feature = "ftp")]
+pub mod ftp;
 pub mod http;
 pub mod identity;
 pub mod journal;

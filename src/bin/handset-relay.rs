@@ -1,4 +1,4 @@
-//! `handset-relay`: stands in a branch network between phones that speak TFTP or plain HTTP and a server that speaks HTTPS.
+//! `handset-relay`: stands in a branch network between phones that speak TFTP, FTP or plain HTTP and a server that speaks HTTPS.
 //!
 //! Exit codes: 0 ended by a signal, 2 could not run.
 #![forbid(unsafe_code)]
@@ -22,6 +22,8 @@ use handset::platform::native::log::Log;
 use handset::relay::carrier::Carrier;
 use handset::relay::carrier::Limits;
 use handset::relay::carrier::Parts;
+#[cfg(feature = "ftp")]
+use handset::relay::ftp;
 use handset::relay::http::Listener;
 use handset::relay::identity::Policy;
 use handset::relay::journal::Journal;
@@ -39,7 +41,7 @@ use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::task::LocalSet;
 
-/// Serves TFTP and plain-HTTP phones the files of an HTTPS server
+/// Serves TFTP, FTP and plain-HTTP phones the files of an HTTPS server
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Arguments {
@@ -64,6 +66,18 @@ struct Arguments {
     /// Ports for transfers: any, single (the listening one), or FIRST-LAST
     #[arg(long, value_name = "PORTS", default_value = "any", value_parser = ports)]
     tftp_ports: Ports,
+    /// Address to listen on for FTP
+    #[cfg(feature = "ftp")]
+    #[arg(long, value_name = "ADDRESS")]
+    ftp: Option<SocketAddr>,
+    /// Ports for passive data connections, FIRST-LAST [default: any]
+    #[cfg(feature = "ftp")]
+    #[arg(long, value_name = "PORTS", value_parser = range)]
+    ftp_passive_ports: Option<RangeInclusive<u16>>,
+    /// Connect to where a phone says, too (PORT): into networks that nobody else may reach, if the relay can
+    #[cfg(feature = "ftp")]
+    #[arg(long)]
+    ftp_active: bool,
     /// Address to listen on for plain HTTP
     #[arg(long, value_name = "ADDRESS")]
     http: Option<SocketAddr>,
@@ -108,40 +122,110 @@ async fn serve(arguments: &Arguments) -> Result<(), String> {
     let journal = Journal::new(Log::to(io::stderr()));
     let _lock = arguments.state.as_deref().map(lock).transpose()?;
     let carrier = carrier(arguments, journal)?;
-    let tftp = arguments.tftp.0.map(|address| tftp(arguments, address));
-    let tftp = tftp.transpose()?;
-    let http = match arguments.http {
-        None => None,
-        Some(address) => Some(Listener::bind(address).await.map_err(|error| {
-            format!("cannot listen on {address}: {error} (--http takes another address)")
-        })?),
-    };
+    let listeners = Listeners::bind(arguments).await?;
     // Whoever started the relay may have closed its standard output.
-    if let Some(server) = &tftp {
-        let _ = writeln!(io::stdout(), "tftp://{}", server.address());
+    for address in listeners.addresses() {
+        let _ = writeln!(io::stdout(), "{address}");
     }
-    if let Some(listener) = &http {
-        let _ = writeln!(io::stdout(), "http://{}", listener.address());
-    }
-    let files = Remote::new(carrier.clone());
-    let serving = async {
-        match tftp {
-            Some(server) => server.run(files).await,
-            None => pending().await,
-        }
-    };
-    let listening = async {
-        match http {
-            Some(listener) => listener.run(carrier.clone()).await,
-            None => pending().await,
-        }
-    };
     tokio::select! {
-        ended = serving => ended.map_err(|error| error.to_string()),
-        () = listening => Ok(()),
+        ended = listeners.run(&carrier) => ended.map_err(|error| error.to_string()),
         () = carrier.run() => Ok(()),
         stopped = stopped() => stopped.map_err(|error| error.to_string()),
     }
+}
+
+/// What the relay listens on.
+struct Listeners {
+    tftp: Option<Server>,
+    #[cfg(feature = "ftp")]
+    ftp: Option<ftp::Listener>,
+    http: Option<Listener>,
+}
+
+impl Listeners {
+    async fn bind(arguments: &Arguments) -> Result<Self, String> {
+        let tftp = arguments.tftp.0.map(|address| tftp(arguments, address));
+        let http = match arguments.http {
+            None => None,
+            Some(address) => Some(
+                Listener::bind(address)
+                    .await
+                    .map_err(|error| deaf("http", address, &error))?,
+            ),
+        };
+        Ok(Self {
+            tftp: tftp.transpose()?,
+            #[cfg(feature = "ftp")]
+            ftp: bind_ftp(arguments)?,
+            http,
+        })
+    }
+
+    /// Where, in the order of the flags.
+    fn addresses(&self) -> Vec<String> {
+        let tftp = self.tftp.as_ref();
+        let tftp = tftp.map(|it| format!("tftp://{}", it.address()));
+        #[cfg(feature = "ftp")]
+        let ftp = self
+            .ftp
+            .as_ref()
+            .map(|it| format!("ftp://{}", it.address()));
+        #[cfg(not(feature = "ftp"))]
+        let ftp = None;
+        let http = self.http.as_ref();
+        let http = http.map(|it| format!("http://{}", it.address()));
+        [tftp, ftp, http].into_iter().flatten().collect()
+    }
+
+    /// Serves until a listener fails for good.
+    async fn run(self, carrier: &Carrier) -> io::Result<()> {
+        let tftp = async {
+            match self.tftp {
+                Some(server) => server.run(Remote::new(carrier.clone())).await,
+                None => pending().await,
+            }
+        };
+        #[cfg(feature = "ftp")]
+        let ftp = async {
+            match self.ftp {
+                Some(listener) => listener.run(carrier.clone()).await,
+                None => pending().await,
+            }
+        };
+        #[cfg(not(feature = "ftp"))]
+        let ftp = pending::<()>();
+        let http = async {
+            match self.http {
+                Some(listener) => listener.run(carrier.clone()).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            ended = tftp => ended,
+            () = ftp => Ok(()),
+            () = http => Ok(()),
+        }
+    }
+}
+
+fn deaf(flag: &str, address: SocketAddr, error: &io::Error) -> String {
+    format!("cannot listen on {address}: {error} (--{flag} takes another address)")
+}
+
+#[cfg(feature = "ftp")]
+fn bind_ftp(arguments: &Arguments) -> Result<Option<ftp::Listener>, String> {
+    let Some(address) = arguments.ftp else {
+        return Ok(None);
+    };
+    let settings = ftp::Settings {
+        address,
+        passive_ports: arguments.ftp_passive_ports.clone(),
+        active: arguments.ftp_active,
+    };
+    let listener = ftp::Listener::bind(settings);
+    listener
+        .map(Some)
+        .map_err(|error| deaf("ftp", address, &error))
 }
 
 /// Only one relay may use a directory.
@@ -199,9 +283,7 @@ fn tftp(arguments: &Arguments, address: SocketAddr) -> Result<Server, String> {
         ports: arguments.tftp_ports.clone(),
         ..Settings::new(address)
     };
-    let server = Server::bind(settings).map_err(|error| {
-        format!("cannot listen on {address}: {error} (--tftp takes another address)")
-    })?;
+    let server = Server::bind(settings).map_err(|error| deaf("tftp", address, &error))?;
     if let Some(small) = server.small_buffer() {
         eprintln!("handset-relay: {small}");
     }
@@ -239,10 +321,15 @@ fn ports(text: &str) -> Result<Ports, String> {
     match text {
         "any" => Ok(Ports::Any),
         "single" => Ok(Ports::Single),
-        range => parse_range(range)
+        text => parse_range(text)
             .map(Ports::Range)
             .ok_or_else(|| "give any, single, or FIRST-LAST".to_owned()),
     }
+}
+
+#[cfg(feature = "ftp")]
+fn range(text: &str) -> Result<RangeInclusive<u16>, String> {
+    parse_range(text).ok_or_else(|| "give FIRST-LAST".to_owned())
 }
 
 fn parse_range(text: &str) -> Option<RangeInclusive<u16>> {

@@ -13,6 +13,8 @@ mod boots;
 mod branch;
 mod cache;
 mod crash;
+#[cfg(feature = "ftp")]
+mod ftp;
 mod identity;
 mod lan;
 mod office;
