@@ -1,8 +1,14 @@
 //! `handset-relay`: stands in a branch network between phones that speak TFTP, FTP or plain HTTP and a server that speaks HTTPS.
 //!
-//! Exit codes: 0 ended by a signal, 2 could not run.
+//! Exit codes: 0 ended by a signal, or `check` found nothing wrong; 1 `check` did; 2 could not run.
 #![forbid(unsafe_code)]
 
+#[path = "handset-relay/check.rs"]
+mod check;
+#[path = "handset-relay/settings.rs"]
+mod settings;
+
+use std::ffi::OsString;
 use std::fs::DirBuilder;
 use std::fs::File;
 use std::fs::OpenOptions;
@@ -17,7 +23,9 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::CommandFactory as _;
 use clap::Parser;
+use clap::Subcommand;
 use handset::platform::native::log::Log;
 use handset::relay::carrier::Carrier;
 use handset::relay::carrier::Limits;
@@ -43,11 +51,16 @@ use tokio::task::LocalSet;
 
 /// Serves TFTP, FTP and plain-HTTP phones the files of an HTTPS server
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(version, about, args_override_self = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// TOML file with any of these flags as keys; what stands in the command line counts before it
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
     /// Address below which the files are; http:// only on this machine
-    #[arg(long, value_name = "URL")]
-    upstream: Base,
+    #[arg(long, value_name = "URL", required = true)]
+    upstream: Option<Base>,
     /// PEM file with certificate authorities to trust instead of the public ones
     #[arg(long, value_name = "FILE")]
     upstream_ca: Option<PathBuf>,
@@ -98,24 +111,72 @@ struct Arguments {
     spool_bytes: u64,
 }
 
+/// What to do instead of serving.
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Command {
+    /// Say what is wrong with the settings, and try what can be tried without harm
+    Check,
+}
+
 /// Where to listen, if at all.
 #[derive(Clone, Copy, Debug)]
 struct Listen(Option<SocketAddr>);
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            eprintln!("handset-relay: {problem}");
-            ExitCode::from(2)
+    let given: Vec<OsString> = std::env::args_os().collect();
+    let checking = lenient(&given).is_some_and(|it| it.subcommand_name() == Some("check"));
+    let ran = with_settings(given).and_then(|given| run(&Arguments::parse_from(given)));
+    match ran {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(problems) => {
+            for problem in problems {
+                eprintln!("handset-relay: {problem}");
+            }
+            ExitCode::from(if checking { 1 } else { 2 })
         }
     }
 }
 
-fn run(arguments: &Arguments) -> Result<(), String> {
+/// What can be seen of the arguments before they are complete.
+fn lenient(given: &[OsString]) -> Option<clap::ArgMatches> {
+    let command = Arguments::command().ignore_errors(true);
+    command.try_get_matches_from(given).ok()
+}
+
+/// The file's flags go before those of the command line, which count.
+fn with_settings(mut given: Vec<OsString>) -> Result<Vec<OsString>, Vec<String>> {
+    let matches = lenient(&given);
+    let path = matches.and_then(|it| it.get_one::<PathBuf>("settings").cloned());
+    if let Some(path) = path {
+        let flags = settings::read(&path, &Arguments::command())?;
+        given.splice(1..1, flags);
+    }
+    Ok(given)
+}
+
+/// `false` where what was checked would not do.
+fn run(arguments: &Arguments) -> Result<bool, Vec<String>> {
     let runtime = Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| error.to_string())?;
-    LocalSet::new().block_on(&runtime, serve(arguments))
+    let runtime = runtime.map_err(|error| vec![error.to_string()])?;
+    let running = async {
+        match arguments.command {
+            Some(Command::Check) => check::run(arguments, &mut io::stdout())
+                .await
+                .map_err(|error| error.to_string()),
+            None => serve(arguments).await.map(|()| true),
+        }
+    };
+    let ran = LocalSet::new().block_on(&runtime, running);
+    ran.map_err(|problem| vec![problem])
+}
+
+impl Arguments {
+    /// It is there: it is required.
+    fn upstream(&self) -> io::Result<&Base> {
+        let missing = || io::Error::new(io::ErrorKind::InvalidInput, "--upstream is missing");
+        self.upstream.as_ref().ok_or_else(missing)
+    }
 }
 
 async fn serve(arguments: &Arguments) -> Result<(), String> {
@@ -249,15 +310,8 @@ fn lock(state: &Path) -> Result<File, String> {
 }
 
 fn carrier(arguments: &Arguments, journal: Journal) -> Result<Carrier, String> {
-    let identity = arguments
-        .client_cert
-        .clone()
-        .zip(arguments.client_key.clone());
-    let trust = Trust {
-        authorities: arguments.upstream_ca.clone(),
-        identity,
-    };
-    let upstream = Upstream::new(arguments.upstream.clone(), &trust);
+    let base = arguments.upstream().map_err(|error| error.to_string())?;
+    let upstream = Upstream::new(base.clone(), &trust(arguments));
     let neighbours = Neighbours::new(arguments.neighbours.as_deref())
         .map_err(|error| format!("--neighbours: {error}"))?;
     let parts = Parts {
@@ -276,6 +330,14 @@ fn carrier(arguments: &Arguments, journal: Journal) -> Result<Carrier, String> {
     };
     Carrier::with_state(parts, state, limits)
         .map_err(|error| format!("--state {}: {error}", state.display()))
+}
+
+fn trust(arguments: &Arguments) -> Trust {
+    let certificate = arguments.client_cert.clone();
+    Trust {
+        authorities: arguments.upstream_ca.clone(),
+        identity: certificate.zip(arguments.client_key.clone()),
+    }
 }
 
 fn tftp(arguments: &Arguments, address: SocketAddr) -> Result<Server, String> {
@@ -336,4 +398,34 @@ fn parse_range(text: &str) -> Option<RangeInclusive<u16>> {
     let (first, last) = text.split_once('-')?;
     let range = first.parse().ok()?..=last.parse().ok()?;
     (!range.is_empty() && *range.start() > 0).then_some(range)
+}
+
+#[cfg(all(test, feature = "ftp"))]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use crate::Arguments;
+    use crate::settings;
+
+    /// The commented file names every flag, once, in their order; so does the page, in any.
+    #[test]
+    fn the_settings_file_knows_every_flag() {
+        let text = include_str!("../../deploy/relay/handset-relay.toml");
+        let command = Arguments::command();
+        let keys: Vec<&str> = settings::keys(&command).collect();
+        let lines = text.lines().map(|line| line.trim_start_matches('#'));
+        let assigned = lines.filter_map(|line| line.split_once(" = "));
+        let named: Vec<&str> = assigned
+            .map(|(key, _)| key)
+            .filter(|key| !key.contains(' '))
+            .collect();
+        assert_eq!(named, keys);
+        let page = include_str!("../../docs/relay.md");
+        for key in keys {
+            assert!(
+                page.contains(&format!("`--{key}")),
+                "docs/relay.md is silent on --{key}"
+            );
+        }
+    }
 }

@@ -20,5 +20,6 @@ mod lan;
 mod office;
 mod programs;
 mod secure;
+mod settings;
 mod site;
 mod spool;
