@@ -11,6 +11,7 @@ pub mod http;
 pub mod identity;
 pub mod journal;
 pub mod metrics;
+pub mod monitor;
 pub mod neighbours;
 mod sealed;
 mod spool;

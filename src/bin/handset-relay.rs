@@ -7,6 +7,8 @@
 mod check;
 #[path = "handset-relay/settings.rs"]
 mod settings;
+#[path = "handset-relay/status.rs"]
+mod status;
 
 use std::ffi::OsString;
 use std::fs::DirBuilder;
@@ -35,6 +37,7 @@ use handset::relay::ftp;
 use handset::relay::http::Listener;
 use handset::relay::identity::Policy;
 use handset::relay::journal::Journal;
+use handset::relay::monitor::Monitor;
 use handset::relay::neighbours::Neighbours;
 use handset::relay::tftp::Ports;
 use handset::relay::tftp::Server;
@@ -51,7 +54,12 @@ use tokio::task::LocalSet;
 
 /// Serves TFTP, FTP and plain-HTTP phones the files of an HTTPS server
 #[derive(Debug, Parser)]
-#[command(version, about, args_override_self = true)]
+#[command(
+    version,
+    about,
+    args_override_self = true,
+    subcommand_negates_reqs = true
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -94,6 +102,9 @@ struct Arguments {
     /// Address to listen on for plain HTTP
     #[arg(long, value_name = "ADDRESS")]
     http: Option<SocketAddr>,
+    /// Address on this machine to listen on for /health and /metrics
+    #[arg(long, value_name = "ADDRESS", value_parser = own)]
+    metrics: Option<SocketAddr>,
     /// Whose files phones get: own-mac, any, or networks of phones that come through a router
     #[arg(long, value_name = "POLICY", default_value = "own-mac")]
     identity: Policy,
@@ -112,10 +123,16 @@ struct Arguments {
 }
 
 /// What to do instead of serving.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Command {
     /// Say what is wrong with the settings, and try what can be tried without harm
     Check,
+    /// Print how a running relay is
+    Status {
+        /// Where it tells [default: the address of --metrics]
+        #[arg(long, value_name = "URL")]
+        metrics: Option<String>,
+    },
 }
 
 /// Where to listen, if at all.
@@ -160,7 +177,13 @@ fn run(arguments: &Arguments) -> Result<bool, Vec<String>> {
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| vec![error.to_string()])?;
     let running = async {
-        match arguments.command {
+        match &arguments.command {
+            Some(Command::Status { metrics }) => {
+                let url = metrics
+                    .clone()
+                    .or_else(|| Some(format!("http://{}/metrics", arguments.metrics?)));
+                status::run(url.as_deref(), &mut io::stdout()).map(|()| true)
+            }
             Some(Command::Check) => check::run(arguments, &mut io::stdout())
                 .await
                 .map_err(|error| error.to_string()),
@@ -201,11 +224,22 @@ struct Listeners {
     #[cfg(feature = "ftp")]
     ftp: Option<ftp::Listener>,
     http: Option<Listener>,
+    monitor: Option<Monitor>,
 }
 
 impl Listeners {
     async fn bind(arguments: &Arguments) -> Result<Self, String> {
         let tftp = arguments.tftp.0.map(|address| tftp(arguments, address));
+        let tftp = tftp.transpose()?;
+        let told = tftp.as_ref().map(Server::address);
+        let monitor = match arguments.metrics {
+            None => None,
+            Some(address) => Some(
+                Monitor::bind(address, told)
+                    .await
+                    .map_err(|error| deaf("metrics", address, &error))?,
+            ),
+        };
         let http = match arguments.http {
             None => None,
             Some(address) => Some(
@@ -215,10 +249,11 @@ impl Listeners {
             ),
         };
         Ok(Self {
-            tftp: tftp.transpose()?,
+            tftp,
             #[cfg(feature = "ftp")]
             ftp: bind_ftp(arguments)?,
             http,
+            monitor,
         })
     }
 
@@ -235,7 +270,9 @@ impl Listeners {
         let ftp = None;
         let http = self.http.as_ref();
         let http = http.map(|it| format!("http://{}", it.address()));
-        [tftp, ftp, http].into_iter().flatten().collect()
+        let monitor = self.monitor.as_ref();
+        let monitor = monitor.map(|it| format!("http://{}/metrics", it.address()));
+        [tftp, ftp, http, monitor].into_iter().flatten().collect()
     }
 
     /// Serves until a listener fails for good.
@@ -261,8 +298,15 @@ impl Listeners {
                 None => pending().await,
             }
         };
+        let monitor = async {
+            match self.monitor {
+                Some(monitor) => monitor.run(carrier.clone()).await,
+                None => pending().await,
+            }
+        };
         tokio::select! {
             ended = tftp => ended,
+            () = monitor => Ok(()),
             () = ftp => Ok(()),
             () = http => Ok(()),
         }
@@ -368,6 +412,13 @@ fn listen(text: &str) -> Result<Listen, String> {
     }
     let address = text.parse().map_err(|_| "give ADDRESS:PORT, or none")?;
     Ok(Listen(Some(address)))
+}
+
+/// What it tells is not for the network.
+fn own(text: &str) -> Result<SocketAddr, String> {
+    let address: Option<SocketAddr> = text.parse().ok();
+    let own = address.filter(|address| address.ip().is_loopback());
+    own.ok_or_else(|| "give an address of this machine alone, such as 127.0.0.1:9469".to_owned())
 }
 
 /// A name as the site's file may have it.

@@ -17,6 +17,7 @@ mod crash;
 mod ftp;
 mod identity;
 mod lan;
+mod monitor;
 mod office;
 mod programs;
 mod secure;

@@ -57,7 +57,9 @@ impl Program {
     pub(crate) fn relay(upstream: &str, more: &[&str]) -> (Self, Client) {
         let arguments = ["--tftp", "127.0.0.1:0", "--upstream", upstream];
         let arguments = [&arguments, more].concat();
-        let others = more.iter().filter(|it| ["--ftp", "--http"].contains(*it));
+        let others = more
+            .iter()
+            .filter(|it| ["--ftp", "--http", "--metrics"].contains(*it));
         let lines = 1 + others.count();
         let relay = Self::start(env!("CARGO_BIN_EXE_handset-relay"), &arguments, lines);
         let server = relay.tftp();
