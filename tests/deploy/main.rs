@@ -173,13 +173,13 @@ fn the_variables_are_the_same_everywhere() {
         assert_eq!(spin["variables"][name]["secret"] == true, secret, "{name}");
     }
     let source = read("src/platform/spin/settings.rs");
-    let read: BTreeSet<String> = source
-        .split('"')
-        .filter(|text| text.starts_with("s3_") || *text == "secret")
-        .filter(|text| !text.contains([' ', ',']))
-        .map(str::to_owned)
-        .collect();
-    assert_eq!(read, declared);
+    let quoted: Vec<&str> = source.split('"').collect();
+    let asks = |before: &str| before.ends_with("needed(") || before.ends_with("optional(");
+    let read = quoted.windows(2).filter_map(|pair| {
+        let named = asks(pair[0]) || pair[1].starts_with("s3_") && !pair[1].contains([' ', ',']);
+        named.then(|| pair[1].to_owned())
+    });
+    assert_eq!(read.collect::<BTreeSet<_>>(), declared);
     let app = manifests("deploy/spinkube.yaml");
     let given = names(&app["SpinApp"]["spec"]["variables"]);
     assert!(given.is_subset(&declared), "{given:?}");
