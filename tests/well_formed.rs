@@ -213,7 +213,7 @@ const PIECES: &[&str] = &[
     "<!ENTITY a 'b'>",
     "&b;",
     "&#0;",
-    "&#xD800;",
+    // Not `&#xD800;`: the other reads half a character as one that it could not read.
     "&#x;",
     "\u{1}",
     " a=''",
