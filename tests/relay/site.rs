@@ -196,7 +196,11 @@ impl Site {
             .header("range")
             .and_then(|it| it.strip_prefix("bytes=")?.split_once('-'));
         if let (Some((first, last)), true) = (range, file.status == 200) {
-            let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap());
+            let first: usize = first.parse().unwrap();
+            let last = last.parse().unwrap_or(file.bytes.len() - 1);
+            if first >= file.bytes.len() {
+                return head(416, &headers, 0).into_bytes();
+            }
             let part = &file.bytes[first..=last];
             let headers = format!(
                 "{headers}Content-Range: bytes {first}-{last}/{}\r\n",
