@@ -381,7 +381,8 @@ impl Judge<'_> {
     }
 
     /// A password is a key of the site (whose name is the user) or of the device (whose address is the user),
-    /// one that the site's record verifies, or one that every phone of a make has.
+    /// one that the site's record verifies (a device's own where its address is the user), or one that every
+    /// phone of a make has.
     fn by_password(&self, user: &str, password: &Secret) -> Proof {
         let mac: Option<MacAddress> = user.parse().ok();
         let key = password.expose_text().and_then(Key::parse);
@@ -400,7 +401,7 @@ impl Judge<'_> {
         let (stored, known) = self.stored(user);
         let verified = stored.is_some_and(|stored| stored.verify(user, REALM, password));
         if known && verified {
-            return Proof::Site;
+            return mac.map_or(Proof::Site, Proof::Device);
         }
         let factory = |(name, own): (&str, &str)| name == user && password.equals(own.as_bytes());
         if factory_passwords().any(factory) {
@@ -412,7 +413,10 @@ impl Judge<'_> {
     fn by_digest(&self, digest: &Digest<'_>) -> Proof {
         let mac: Option<MacAddress> = digest.user.parse().ok();
         let (passwords, proof) = if let Some(mac) = mac {
-            (self.keys(Some(mac)), Proof::Device(mac))
+            let (stored, known) = self.stored(&digest.user);
+            let mut passwords = self.keys(Some(mac));
+            passwords.extend(stored.filter(|_| known));
+            (passwords, Proof::Device(mac))
         } else if digest.is_user(self.site) {
             (self.keys(None), Proof::Site)
         } else if let (Some(stored), true) = self.stored(&digest.user) {

@@ -16,8 +16,6 @@ mod office;
 #[path = "support/proof.rs"]
 mod proof;
 
-use handset::access::REALM;
-use handset::credential::StoredPassword;
 use handset::enrolment::Enrolment;
 use handset::enrolment::Window;
 use handset::secret::Secret;
@@ -203,13 +201,7 @@ fn what_a_credential_opens() {
         deployment.refusal = Refusal::Challenge;
     });
     let password = Secret::new("correct horse");
-    let stored = StoredPassword::digest(
-        handset::credential::Algorithm::Md5,
-        "staff",
-        REALM,
-        &password,
-    );
-    office.set_password("staff", stored.text().expose_text().unwrap());
+    office.set_passwords(&["staff", "0004f2000500"], &password);
     let (shared, device) = ("000000000000.cfg", "0004f2000500-device.cfg");
     for (what, address, header, opens) in [
         ("the site's key", "/hq/~/", None, (200, 401)),
@@ -245,6 +237,36 @@ fn what_a_credential_opens() {
             "/hq/",
             Some("Basic staff:correct horse"),
             (200, 401),
+        ),
+        (
+            "a device's password",
+            "/hq/",
+            Some("Basic 0004f2000500:correct horse"),
+            (200, 200),
+        ),
+        (
+            "a device's password, wrong",
+            "/hq/",
+            Some("Basic 0004f2000500:wrong"),
+            (401, 401),
+        ),
+        (
+            "a device's password for another",
+            "/hq/",
+            Some("Basic 0004f2000331:correct horse"),
+            (401, 401),
+        ),
+        (
+            "Digest, a device's password",
+            "/hq/",
+            Some("Digest 0004f2000500:correct horse"),
+            (200, 200),
+        ),
+        (
+            "Digest, a device's password, wrong",
+            "/hq/",
+            Some("Digest 0004f2000500:wrong"),
+            (401, 401),
         ),
         (
             "a wrong password",

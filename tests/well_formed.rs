@@ -213,13 +213,24 @@ const PIECES: &[&str] = &[
     "<!ENTITY a 'b'>",
     "&b;",
     "&#0;",
-    "&#xD800;",
+    // Not `&#xD800;`: the other reads half a character as one that it could not read.
     "&#x;",
     "\u{1}",
     " a=''",
     "1",
     "\t",
 ];
+
+/// Whether the name of a processing instruction is followed by neither space nor its end, which the other reader takes
+/// and XML 1.0 (production 16) does not.
+fn has_loose_instruction(text: &str) -> bool {
+    let in_name = |c: char| c.is_ascii_alphanumeric() || "-_:.".contains(c);
+    let mut behind = text.split("<?").skip(1);
+    behind.any(|rest| {
+        let rest = rest.trim_start_matches(in_name);
+        !rest.starts_with([' ', '\t', '\n']) && !rest.starts_with("?>")
+    })
+}
 
 proptest! {
     #[test]
@@ -236,7 +247,7 @@ proptest! {
         let taken = check(text.as_bytes()) == Ok(());
         let trimmed = text.trim_matches([' ', '\t', '\n']);
         let strict = roxmltree::Document::parse(trimmed);
-        if !trimmed.is_empty() {
+        if !trimmed.is_empty() && !has_loose_instruction(trimmed) {
             assert_eq!(taken, strict.is_ok(), "{text:?}: {strict:?}");
         }
         assert!(!taken || quick_xml_reads(&text), "{text:?}");

@@ -114,7 +114,7 @@ pub(super) enum Delivery {
     Rejected(String),
     /// The server, or this relay, could not take it this time.
     Failed,
-    /// The server cannot be reached or takes nothing now; perhaps it says for how long.
+    /// The server cannot be reached; or it answers that it takes nothing now, for so long if it says.
     Away(Option<Duration>),
 }
 

@@ -1,5 +1,6 @@
 //! The door: which site a request is for, whether it may come in, and the one answer where it may not.
 
+use std::hint::black_box;
 use std::sync::Arc;
 
 use http::HeaderValue;
@@ -31,6 +32,7 @@ use crate::site::Access;
 use crate::site::Deployment;
 use crate::site::Refusal;
 use crate::site::SiteRecord;
+use crate::site::Terms;
 use crate::store::Contact;
 use crate::store::Records;
 use crate::user_agent::UserAgent;
@@ -65,14 +67,35 @@ impl<S: Records> Door<'_, S> {
             fallback_site,
             ..
         } = self.request;
-        route::locate(self.deployment, *host, *fallback_site, path).ok_or_else(|| {
-            let fault = Fault {
-                // Whoever tries keys may try sites too.
-                counts: path.segments().any(|segment| Key::parse(segment).is_some()),
-                ..Fault::of("no site of this name")
-            };
-            self.deny(path.segments().next().unwrap_or_default(), None, fault)
-        })
+        let found = route::locate(self.deployment, *host, *fallback_site, path);
+        found.ok_or_else(|| self.nowhere(path))
+    }
+
+    /// The answer where no site is meant. It is judged all the same, and takes as long: time would tell which names
+    /// are sites.
+    fn nowhere(&self, path: &RequestPath) -> Failure {
+        let address = Address {
+            site: path.segments().next().unwrap_or_default().to_owned(),
+            key: path.segments().find_map(Key::parse),
+            device: None,
+            path: path.clone(),
+        };
+        if let Ok(secrets) = self.secrets() {
+            let (terms, evidence) = (Terms::default(), self.evidence(&address));
+            drop(black_box(access::judge(
+                &address.site,
+                &terms,
+                None,
+                secrets,
+                &evidence,
+            )));
+        }
+        let fault = Fault {
+            // Whoever tries keys may try sites too.
+            counts: address.key.is_some(),
+            ..Fault::of("no site of this name")
+        };
+        self.deny(&address.site, None, fault)
     }
 
     /// What a request may count on at its site, before any record is read; but for the site's own where that

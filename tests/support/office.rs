@@ -10,9 +10,12 @@ use std::task::Context;
 use std::task::Poll;
 use std::task::Waker;
 
+use handset::access::REALM;
 use handset::access::Uncounted;
 use handset::client::Client;
+use handset::credential::Algorithm;
 use handset::credential::Nonce;
+use handset::credential::StoredPassword;
 use handset::device::DeviceRecord;
 use handset::enrolment::Enrolment;
 use handset::fleet;
@@ -25,6 +28,7 @@ use handset::release::ReleaseId;
 use handset::respond::Payload;
 use handset::respond::Request;
 use handset::respond::respond;
+use handset::secret::Secret;
 use handset::site::Deployment;
 use handset::site::SiteRecord;
 use handset::store::BlobKey;
@@ -164,9 +168,14 @@ impl Office {
         found.unwrap().unwrap().0.state.enrolment
     }
 
-    pub(crate) fn set_password(&self, user: &str, stored: &str) {
+    /// The same password for each of these users.
+    pub(crate) fn set_passwords(&self, users: &[&str], password: &Secret) {
         let mut site = (*self.fleet.snapshot.sites["hq"]).clone();
-        site.passwords.insert(user.to_owned(), stored.to_owned());
+        for user in users {
+            let stored = StoredPassword::digest(Algorithm::Md5, user, REALM, password).text();
+            let stored = stored.expose_text().unwrap().to_owned();
+            site.passwords.insert((*user).to_owned(), stored);
+        }
         self.store.set_site(site);
     }
 

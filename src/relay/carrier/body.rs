@@ -128,6 +128,10 @@ impl Body {
         }
         let read = ready!(self.poll_source(context, into))?;
         self.at += u64::try_from(read).unwrap_or(u64::MAX);
+        if self.length() == Some(0) {
+            // Nobody may ask for more.
+            let _ = self.poll_end(context);
+        }
         Poll::Ready(Ok(read))
     }
 

@@ -198,7 +198,9 @@ pub(super) async fn deliver(carrier: Carrier, about: Rc<About>, bytes: Vec<u8>) 
     fetched.body.finish().await;
     match status {
         status if status.is_success() => Delivery::Accepted,
-        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => Delivery::Away(later),
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+            Delivery::Away(Some(later.unwrap_or_default()))
+        }
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => Delivery::Failed,
         status if status.is_server_error() => Delivery::Failed,
         status => Delivery::Rejected(format!("the server answered {status}")),

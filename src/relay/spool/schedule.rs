@@ -29,6 +29,8 @@ struct Queue {
 struct Held {
     failures: u32,
     until: Duration,
+    /// It answered: that it answers others says nothing.
+    answered: bool,
 }
 
 /// Why an upload has to be tried again.
@@ -36,7 +38,7 @@ struct Held {
 pub(super) enum Setback {
     /// The server, or this relay, could not take it this time.
     File,
-    /// The server cannot be reached or takes nothing now; perhaps it says for how long.
+    /// The server cannot be reached; or it answers that it takes nothing now, for so long if it says.
     Server(Option<Duration>),
 }
 
@@ -116,16 +118,21 @@ impl<F: Clone + Eq + Hash> Schedule<F> {
             }
             Setback::Server(said) => {
                 let failures = self.held.map_or(0, |held| held.failures) + 1;
+                let answered = said.is_some();
                 let said = said.unwrap_or_default().min(LONGEST_SAID);
                 let until = now + pause(failures, chance).max(said);
-                self.held = Some(Held { failures, until });
+                self.held = Some(Held {
+                    failures,
+                    until,
+                    answered,
+                });
             }
         }
     }
 
     /// The server was reached by somebody else: there is no reason to wait for it.
     pub(super) fn reached(&mut self) {
-        self.held = None;
+        self.held = self.held.filter(|held| held.answered);
     }
 }
 
@@ -229,6 +236,12 @@ mod tests {
         assert!(schedule.next(due).is_none());
         schedule.failed(&probe, due, Setback::Server(Some(60 * SECOND)), 0.0);
         assert_eq!(schedule.due(), Some(due + 60 * SECOND));
+        schedule.reached();
+        assert!(schedule.next(due).is_none(), "it said for how long");
+        let due = due + 60 * SECOND;
+        let (probe, _) = schedule.next(due).unwrap();
+        schedule.failed(&probe, due, Setback::Server(None), 0.0);
+        assert!(schedule.next(due).is_none());
         schedule.reached();
         let (probe, _) = schedule.next(due).unwrap();
         schedule.done(&probe);
