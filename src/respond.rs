@@ -1,8 +1,10 @@
 //! Carries out a route against the stores: HTTP semantics (RFC 9110) alike on every platform.
 
 mod door;
+mod files;
 #[cfg(feature = "operator")]
 mod operator;
+mod uploads;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,42 +23,31 @@ use crate::access::RelayWord;
 use crate::access::Replays;
 use crate::access::Standing;
 use crate::client::Client;
-use crate::date;
 use crate::device::DeviceRecord;
 use crate::device::DeviceSettings;
-use crate::device::Segment;
-use crate::device::Upload;
 use crate::enrolment::Visit;
 use crate::key::Holder;
 use crate::key::Key;
 use crate::mac::MacAddress;
 use crate::path::RequestPath;
-use crate::precondition;
-use crate::precondition::Validators;
-use crate::precondition::Verdict;
-use crate::range;
-use crate::range::Requested;
-use crate::release::BlobRecord;
 use crate::release::Model;
 use crate::release::Release;
-use crate::release::Rule;
 use crate::release::sha256_hex;
 use crate::respond::door::Denied;
 use crate::respond::door::Door;
+use crate::respond::files::File;
 use crate::route::Address;
 use crate::route::Asked;
 use crate::route::Candidates;
 use crate::route::Class;
 use crate::route::Explanation;
 use crate::route::Route;
-use crate::route::Serve;
 use crate::route::Verb;
 use crate::seal::Place;
 use crate::secret::DeploymentSecrets;
 use crate::settings::Settings;
 use crate::site::Access;
 use crate::site::SiteRecord;
-use crate::store::BlobKey;
 use crate::store::Blobs;
 use crate::store::Contact;
 use crate::store::Records;
@@ -68,7 +59,6 @@ use crate::user_agent::UserAgent;
 use crate::variables::Subject;
 use crate::variables::Variables;
 use crate::vendor::FileKind;
-use crate::well_formed;
 
 /// A request without its body, and what the platform knows of its circumstances.
 #[derive(Clone, Copy, Debug)]
@@ -146,10 +136,6 @@ pub static HEADERS_READ: [HeaderName; 13] = [
 const NOT_FOUND: &str = "not found\n";
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("30");
 const RETRY_AFTER_FAILURES: HeaderValue = HeaderValue::from_static("60");
-/// How long a redirect's address is good for a download to begin.
-const REDIRECT_SECONDS: u64 = 900;
-/// XML is checked in memory. A thousand contacts take some 300 KB.
-const LARGEST_XML: u64 = 4 << 20;
 /// How often an upload's bookkeeping is tried when others write the same device's record.
 const TRIES: usize = 32;
 
@@ -535,377 +521,11 @@ impl<S: Records + Blobs> Context<'_, S> {
         self.store.open_sealed(&place, sealed).await.map(Some)
     }
 
-    async fn serve(
-        &self,
-        path: &RequestPath,
-        serve: Serve<'_>,
-        explanation: &Explanation,
-    ) -> Result<Response<S::Body>, Failure> {
-        match serve {
-            Serve::Content(blob) => self.serve_content(path, blob, explanation).await,
-            Serve::Upload(name, segments, at) => {
-                let mac = self
-                    .mac(explanation)
-                    .ok_or_else(|| Failure::NotFound("no device".to_owned()))?;
-                let key = |id: &str| BlobKey::upload(&self.site.name, mac, &name, id);
-                let parts: Vec<_> = segments
-                    .iter()
-                    .map(|part| (key(&part.id), part.length))
-                    .collect();
-                let etag = etag(
-                    segments
-                        .last()
-                        .map(|part| part.id.as_str())
-                        .unwrap_or_default(),
-                );
-                let file = File {
-                    etag: &etag,
-                    modified: Some(at / 1000),
-                    length: parts.iter().map(|(_, length)| length).sum(),
-                    media_type: media_type(path.name()),
-                };
-                self.stored(&file, explanation.class, parts).await
-            }
-        }
-    }
-
-    async fn serve_content(
-        &self,
-        path: &RequestPath,
-        blob: &BlobRecord,
-        explanation: &Explanation,
-    ) -> Result<Response<S::Body>, Failure> {
-        let etag = etag(&blob.sha256);
-        let file = File {
-            etag: &etag,
-            modified: Some(blob.modified),
-            length: blob.length,
-            media_type: media_type(path.name()),
-        };
-        if let Some(address) = self.elsewhere(&file, blob, explanation)? {
-            return Ok(redirect(&address));
-        }
-        self.stored(
-            &file,
-            explanation.class,
-            vec![(BlobKey::content(&blob.sha256), blob.length)],
-        )
-        .await
-    }
-
-    /// The address at which the device can get a large file from the store itself. Only a file that devices
-    /// share has one; a device that has the file already need not go there.
-    fn elsewhere(
-        &self,
-        file: &File<'_>,
-        blob: &BlobRecord,
-        explanation: &Explanation,
-    ) -> Result<Option<String>, Failure> {
-        let over = self.site.images.redirect_over;
-        let large = over.is_some_and(|bytes| blob.length > bytes);
-        let asked = self.request.method == Method::GET
-            && precondition::evaluate(self.request.headers, file.validators()) == Verdict::Proceed;
-        if !large || !asked || explanation.class != Some(Class::Shared) {
-            return Ok(None);
-        }
-        let key = BlobKey::content(&blob.sha256);
-        Ok(self.store.presigned(&key, REDIRECT_SECONDS)?)
-    }
-
-    /// Sends parts of the store; nothing is read for a HEAD, a 304, a 412 or a 416.
-    async fn stored(
-        &self,
-        file: &File<'_>,
-        class: Option<Class>,
-        parts: Vec<(BlobKey, u64)>,
-    ) -> Result<Response<S::Body>, Failure> {
-        let mut wanted = None;
-        let mut response = self.conditional(file, class, |range| {
-            wanted = Some(range);
-            Vec::new()
-        });
-        if let (Some(range), true) = (wanted, self.request.method == Method::GET) {
-            response.body = Payload::Stored(self.read(parts, range).await?);
-        }
-        Ok(response)
-    }
-
-    async fn read(
-        &self,
-        parts: Vec<(BlobKey, u64)>,
-        range: Range<u64>,
-    ) -> Result<Vec<S::Body>, Failure> {
-        let mut bodies = Vec::with_capacity(parts.len());
-        let mut start = 0;
-        for (key, length) in parts {
-            let from = range.start.clamp(start, start + length) - start;
-            let to = range.end.clamp(start, start + length) - start;
-            start += length;
-            if from < to {
-                let body = if bodies.is_empty() {
-                    self.store.get(&key, from..to).await?
-                } else {
-                    self.store.follow(&key, from..to).await?
-                };
-                bodies.push(body.ok_or_else(|| missing(&key))?);
-            }
-        }
-        Ok(bodies)
-    }
-
-    /// The response to GET or HEAD, with the bytes that `body` gives for the range to send.
-    fn conditional(
-        &self,
-        file: &File<'_>,
-        class: Option<Class>,
-        body: impl FnOnce(Range<u64>) -> Vec<u8>,
-    ) -> Response<S::Body> {
-        let mut response = representation(file, self.control(class));
-        let head = &mut response.headers;
-        match (
-            precondition::evaluate(self.request.headers, file.validators()),
-            self.requested(file),
-        ) {
-            (Verdict::Failed, _) => response.status = StatusCode::PRECONDITION_FAILED,
-            (Verdict::NotModified, _) => {
-                response.status = StatusCode::NOT_MODIFIED;
-                head.remove(header::CONTENT_TYPE);
-                head.remove(header::CONTENT_LENGTH);
-            }
-            (Verdict::Proceed, Requested::Unsatisfiable) => {
-                response.status = StatusCode::RANGE_NOT_SATISFIABLE;
-                put(
-                    head,
-                    header::CONTENT_RANGE,
-                    &format!("bytes */{}", file.length),
-                );
-            }
-            (Verdict::Proceed, Requested::Whole) => {
-                put(head, header::CONTENT_LENGTH, &file.length.to_string());
-                response.body = Payload::Bytes(self.unless_head(|| body(0..file.length)));
-            }
-            (Verdict::Proceed, Requested::Part(range)) => {
-                response.status = StatusCode::PARTIAL_CONTENT;
-                let (first, last) = (range.start, range.end - 1);
-                put(
-                    head,
-                    header::CONTENT_RANGE,
-                    &format!("bytes {first}-{last}/{}", file.length),
-                );
-                put(
-                    head,
-                    header::CONTENT_LENGTH,
-                    &(range.end - range.start).to_string(),
-                );
-                response.body = Payload::Bytes(body(range));
-            }
-        }
-        response
-    }
-
-    /// Who may keep a file. Nobody keeps a device's own, but for a relay that vouches for the device, at a site that says so: it
-    /// asks each time, and has the file while there is nobody to ask.
-    fn control(&self, class: Option<Class>) -> &'static str {
-        if class != Some(Class::Device) {
-            return "no-cache";
-        }
-        let open = || RelayWord::parse(self.request.headers)?.mac;
-        let vouched = self
-            .standing
-            .vouched
-            .or_else(|| open().filter(|_| self.standing.open));
-        if self.site.relay_cache && vouched.is_some() {
-            "private, no-cache, stale-if-error=604800"
-        } else {
-            "private, no-store"
-        }
-    }
-
-    /// How much of a file is asked for. Ranges are defined for GET alone.
-    fn requested(&self, file: &File<'_>) -> Requested {
-        let headers = self.request.headers;
-        let range = headers
-            .get(header::RANGE)
-            .and_then(|value| value.to_str().ok());
-        let counts = self.request.method == Method::GET
-            && precondition::range_counts(headers, file.validators());
-        range
-            .filter(|_| counts)
-            .map_or(Requested::Whole, |range| range::parse(range, file.length))
-    }
-
-    fn unless_head(&self, body: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
-        if self.request.method == Method::HEAD {
-            Vec::new()
-        } else {
-            body()
-        }
-    }
-
-    /// Stores an upload: the bytes first, under a name of their own, then the device's record, which
-    /// makes them the newest version. Two uploads at once can neither mix nor get lost.
-    async fn accept(
-        &self,
-        name: &str,
-        rule: &Rule,
-        upload: S::Upload,
-        explanation: &mut Explanation,
-    ) -> Result<Response<S::Body>, Failure> {
-        let mac = self
-            .mac(explanation)
-            .ok_or_else(|| Failure::NotFound("no device".to_owned()))?;
-        let length = self.upload_length(rule)?;
-        let paced = |device: &DeviceRecord| device.state.pace(&self.site.uploads, self.request.now);
-        self.device.and_then(paced).ok_or(Failure::TooMany)?;
-        let id = format!("{:013}-{:032x}", self.request.now, self.request.id);
-        let key = BlobKey::upload(&self.site.name, mac, name, &id);
-        if rule.takes_xml() {
-            let bytes = self.collect_xml(upload, length).await?;
-            self.store.keep(&key, bytes).await?;
-        } else {
-            self.store.put(&key, upload, length).await?;
-        }
-        let segment = Segment { id, length };
-        let mut tried = None;
-        let entered = self.enter(mac, name, rule, segment, &mut tried).await;
-        match entered {
-            Ok((new, etag_text)) => {
-                explanation.source = Some(format!("uploads/{name}"));
-                explanation.reason = format!("{length} bytes kept");
-                let mut response = empty(if new {
-                    StatusCode::CREATED
-                } else {
-                    StatusCode::OK
-                });
-                put(&mut response.headers, header::ETAG, &etag(&etag_text));
-                Ok(response)
-            }
-            Err(failure) => {
-                // A record that failed to be written may have been written all the same, and names the blob
-                // then. A blob that no record names is never served; taking it away is best effort.
-                if tried.is_none() {
-                    let _ = self.store.delete(&key).await;
-                }
-                Err(failure)
-            }
-        }
-    }
-
-    fn upload_length(&self, rule: &Rule) -> Result<u64, Failure> {
-        let refuse = |status, reason: &str| Err(Failure::Status(status, reason.to_owned()));
-        let Some(length) = self.request.headers.get(header::CONTENT_LENGTH) else {
-            return refuse(StatusCode::LENGTH_REQUIRED, "an upload without its length");
-        };
-        let Some(length) = length
-            .to_str()
-            .ok()
-            .and_then(|text| text.parse::<u64>().ok())
-        else {
-            return refuse(
-                StatusCode::BAD_REQUEST,
-                "an upload whose length is no number",
-            );
-        };
-        let most = match rule.takes_xml() {
-            true => self.site.uploads.largest.min(LARGEST_XML),
-            false => self.site.uploads.largest,
-        };
-        if length > most {
-            return refuse(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "an upload over the site's limit",
-            );
-        }
-        Ok(length)
-    }
-
-    /// The bytes of an XML file, which others than the phone that sent it will read.
-    async fn collect_xml(&self, upload: S::Upload, length: u64) -> Result<Vec<u8>, Failure> {
-        let most = usize::try_from(length).unwrap_or_default();
-        let bytes = self.store.collect(upload, most).await?;
-        let refuse = |reason| Failure::Status(StatusCode::BAD_REQUEST, reason);
-        if bytes.len() < most {
-            return Err(refuse("the device broke off its upload".to_owned()));
-        }
-        well_formed::check(&bytes).map_err(|flaw| refuse(flaw.to_string()))?;
-        Ok(bytes)
-    }
-
-    /// Makes a stored segment the newest of its file; says whether the file is new, and its tag. `tried` is
-    /// what was last tried: from then on the record may name the segment, whatever the store said.
-    async fn enter(
-        &self,
-        mac: MacAddress,
-        name: &str,
-        rule: &Rule,
-        segment: Segment,
-        tried: &mut Option<Entry>,
-    ) -> Result<(bool, String), Failure> {
-        // Every part of XML was checked as a document, and so it is one.
-        let append = self.request.headers.get(APPEND);
-        let append = append.filter(|_| !rule.takes_xml());
-        let append = append.and_then(|value| value.to_str().ok()?.parse().ok());
-        let mut failed = false;
-        for _ in 0..TRIES {
-            let Some((mut record, revision)) = self.store.device(&self.site.name, mac).await?
-            else {
-                break;
-            };
-            if let Some(entry) = tried.take_if(|_| record.state.holds(name, &segment.id)) {
-                // The store wrote it the last time, though it said otherwise.
-                self.drop_segments(mac, entry.dropped).await;
-                return Ok((entry.new, segment.id));
-            }
-            let new = record.state.newest(name).is_none();
-            let paced = record.state.pace(&self.site.uploads, self.request.now);
-            let Some(paced) = paced else {
-                // Others were faster, and no record names these bytes.
-                tried.take_if(|_| !failed);
-                return Err(Failure::TooMany);
-            };
-            record.state.paced = paced;
-            let limits = &self.site.uploads;
-            let upload = Upload {
-                name,
-                at: self.request.now,
-            };
-            let kin = |other: &str| {
-                RequestPath::parse(other).is_ok_and(|other| rule.pattern.capture(&other).is_some())
-            };
-            let dropped = record
-                .state
-                .accept(&upload, segment.clone(), append, limits, kin);
-            let updated = self
-                .store
-                .update_device(&self.site.name, mac, &revision, &record);
-            match updated.await {
-                Ok(true) => {
-                    self.drop_segments(mac, dropped).await;
-                    return Ok((new, segment.id));
-                }
-                Err(error) if failed => return Err(error.into()),
-                result => {
-                    failed = result.is_err();
-                    *tried = Some(Entry { new, dropped });
-                }
-            }
-        }
-        Err(self.keeps_changing())
-    }
-
     fn keeps_changing(&self) -> Failure {
         Failure::Status(
             StatusCode::SERVICE_UNAVAILABLE,
             "the device's record keeps changing".to_owned(),
         )
-    }
-
-    /// Best effort: bytes that no record names any more are never served.
-    async fn drop_segments(&self, mac: MacAddress, dropped: Vec<(String, Segment)>) {
-        for (name, segment) in dropped {
-            let key = BlobKey::upload(&self.site.name, mac, &name, &segment.id);
-            let _ = self.store.delete(&key).await;
-        }
     }
 
     fn contact(
@@ -935,54 +555,6 @@ impl<S: Records + Blobs> Context<'_, S> {
 /// Whether it is for a configuration that a device is refused: some begin with a file that is not their own.
 fn knocks(explanation: &Explanation, refused: Option<&str>) -> bool {
     refused.is_some() && explanation.kind == Some(FileKind::Configuration)
-}
-
-/// An upload's place in a device's record.
-struct Entry {
-    /// Whether there was no file of its name before.
-    new: bool,
-    /// What falls off the end for it, by its file's name.
-    dropped: Vec<(String, Segment)>,
-}
-
-/// A representation, before it is decided how much of it is sent.
-struct File<'a> {
-    etag: &'a str,
-    modified: Option<u64>,
-    length: u64,
-    media_type: &'a str,
-}
-
-impl<'a> File<'a> {
-    fn validators(&self) -> Validators<'a> {
-        Validators {
-            etag: self.etag,
-            modified: self.modified,
-        }
-    }
-}
-
-/// 200 with the headers that describe a file, and no body yet.
-fn representation<Body>(file: &File<'_>, control: &str) -> Response<Body> {
-    let mut response = empty(StatusCode::OK);
-    let head = &mut response.headers;
-    put(head, header::ETAG, file.etag);
-    put(head, header::CONTENT_TYPE, file.media_type);
-    put(head, header::ACCEPT_RANGES, "bytes");
-    put(head, header::CACHE_CONTROL, control);
-    if let Some(date) = file.modified.and_then(date::format) {
-        put(head, header::LAST_MODIFIED, &date);
-    }
-    response
-}
-
-/// 302 to an address that is good for a while and for whoever has it, so that nobody may keep it.
-fn redirect<Body>(address: &str) -> Response<Body> {
-    let mut response = empty(StatusCode::FOUND);
-    put(&mut response.headers, header::LOCATION, address);
-    let value = "private, no-store";
-    put(&mut response.headers, header::CACHE_CONTROL, value);
-    response
 }
 
 fn store_failed<Body>(error: &StoreError, mut explanation: Explanation) -> Response<Body> {
@@ -1067,20 +639,4 @@ fn slice(mut bytes: Vec<u8>, range: Range<u64>) -> Vec<u8> {
 
 fn agent(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::USER_AGENT)?.to_str().ok()
-}
-
-/// The media type of a stored file, by the end of its name.
-fn media_type(name: &str) -> &'static str {
-    let ending = name
-        .rsplit_once('.')
-        .map(|(_, ending)| ending.to_ascii_lowercase());
-    match ending.as_deref() {
-        Some("cfg" | "xml") => "text/xml; charset=utf-8",
-        Some("log" | "txt" | "ver") => "text/plain; charset=utf-8",
-        Some("gif") => "image/gif",
-        Some("jpg" | "jpeg") => "image/jpeg",
-        Some("png") => "image/png",
-        Some("wav") => "audio/wav",
-        _ => "application/octet-stream",
-    }
 }

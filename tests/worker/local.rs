@@ -101,6 +101,8 @@ impl Local {
         let mut process = Command::new("node")
             .arg(root.join("xtask/node/serve.mjs"))
             .env("HANDSET_SECRET", SECRET)
+            // What miniflare leaves behind goes with the test's own folder.
+            .env("TMPDIR", said.parent().unwrap())
             .arg(settings)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
