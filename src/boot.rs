@@ -1,4 +1,4 @@
-//! `handset boot`: a simulated phone that does over HTTP or TFTP what its maker's documents say it does.
+//! `handset boot`: a simulated phone that does over HTTP, TFTP or FTP what its maker's documents say it does.
 //!
 //! Its names and its reading are its own, so that it can show what the server gets wrong. What it
 //! deliberately does not do: no telephony, and nothing that its model would forgive.
@@ -6,6 +6,7 @@
 mod audiocodes;
 mod client;
 mod flash;
+mod ftp;
 mod login;
 mod model;
 mod panasonic;
@@ -32,7 +33,7 @@ use crate::mac::MacAddress;
 /// A phone to simulate.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Arguments {
-    /// Address that the phone was given, http, https or tftp; may name files as its maker allows [default: what the flash has]
+    /// Address that the phone was given, http, https, tftp or ftp; may name files as its maker allows [default: what the flash has]
     #[arg(long)]
     pub url: Option<String>,
     /// The model, such as "VVX 400", "SoundPoint IP 331", 420HD, KX-UTG200 or KX-UT136

@@ -5,10 +5,13 @@
 
 mod cache;
 pub mod carrier;
+#[cfg(feature = "ftp")]
+pub mod ftp;
 pub mod http;
 pub mod identity;
 pub mod journal;
 pub mod metrics;
+pub mod monitor;
 pub mod neighbours;
 mod sealed;
 mod spool;

@@ -1,8 +1,16 @@
-//! `handset-relay`: stands in a branch network between phones that speak TFTP or plain HTTP and a server that speaks HTTPS.
+//! `handset-relay`: stands in a branch network between phones that speak TFTP, FTP or plain HTTP and a server that speaks HTTPS.
 //!
-//! Exit codes: 0 ended by a signal, 2 could not run.
+//! Exit codes: 0 ended by a signal, or `check` found nothing wrong; 1 `check` did; 2 could not run.
 #![forbid(unsafe_code)]
 
+#[path = "handset-relay/check.rs"]
+mod check;
+#[path = "handset-relay/settings.rs"]
+mod settings;
+#[path = "handset-relay/status.rs"]
+mod status;
+
+use std::ffi::OsString;
 use std::fs::DirBuilder;
 use std::fs::File;
 use std::fs::OpenOptions;
@@ -17,14 +25,19 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::CommandFactory as _;
 use clap::Parser;
+use clap::Subcommand;
 use handset::platform::native::log::Log;
 use handset::relay::carrier::Carrier;
 use handset::relay::carrier::Limits;
 use handset::relay::carrier::Parts;
+#[cfg(feature = "ftp")]
+use handset::relay::ftp;
 use handset::relay::http::Listener;
 use handset::relay::identity::Policy;
 use handset::relay::journal::Journal;
+use handset::relay::monitor::Monitor;
 use handset::relay::neighbours::Neighbours;
 use handset::relay::tftp::Ports;
 use handset::relay::tftp::Server;
@@ -39,13 +52,23 @@ use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::task::LocalSet;
 
-/// Serves TFTP and plain-HTTP phones the files of an HTTPS server
+/// Serves TFTP, FTP and plain-HTTP phones the files of an HTTPS server
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(
+    version,
+    about,
+    args_override_self = true,
+    subcommand_negates_reqs = true
+)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// TOML file with any of these flags as keys; what stands in the command line counts before it
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
     /// Address below which the files are; http:// only on this machine
-    #[arg(long, value_name = "URL")]
-    upstream: Base,
+    #[arg(long, value_name = "URL", required = true)]
+    upstream: Option<Base>,
     /// PEM file with certificate authorities to trust instead of the public ones
     #[arg(long, value_name = "FILE")]
     upstream_ca: Option<PathBuf>,
@@ -64,9 +87,24 @@ struct Arguments {
     /// Ports for transfers: any, single (the listening one), or FIRST-LAST
     #[arg(long, value_name = "PORTS", default_value = "any", value_parser = ports)]
     tftp_ports: Ports,
+    /// Address to listen on for FTP
+    #[cfg(feature = "ftp")]
+    #[arg(long, value_name = "ADDRESS")]
+    ftp: Option<SocketAddr>,
+    /// Ports for passive data connections, FIRST-LAST [default: any]
+    #[cfg(feature = "ftp")]
+    #[arg(long, value_name = "PORTS", value_parser = range)]
+    ftp_passive_ports: Option<RangeInclusive<u16>>,
+    /// Connect to where a phone says, too (PORT): into networks that nobody else may reach, if the relay can
+    #[cfg(feature = "ftp")]
+    #[arg(long)]
+    ftp_active: bool,
     /// Address to listen on for plain HTTP
     #[arg(long, value_name = "ADDRESS")]
     http: Option<SocketAddr>,
+    /// Address on this machine to listen on for /health and /metrics
+    #[arg(long, value_name = "ADDRESS", value_parser = own)]
+    metrics: Option<SocketAddr>,
     /// Whose files phones get: own-mac, any, or networks of phones that come through a router
     #[arg(long, value_name = "POLICY", default_value = "own-mac")]
     identity: Policy,
@@ -84,64 +122,215 @@ struct Arguments {
     spool_bytes: u64,
 }
 
+/// What to do instead of serving.
+#[derive(Clone, Debug, Subcommand)]
+enum Command {
+    /// Say what is wrong with the settings, and try what can be tried without harm
+    Check,
+    /// Print how a running relay is
+    Status {
+        /// Where it tells [default: the address of --metrics]
+        #[arg(long, value_name = "URL")]
+        metrics: Option<String>,
+    },
+}
+
 /// Where to listen, if at all.
 #[derive(Clone, Copy, Debug)]
 struct Listen(Option<SocketAddr>);
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            eprintln!("handset-relay: {problem}");
-            ExitCode::from(2)
+    let given: Vec<OsString> = std::env::args_os().collect();
+    let checking = lenient(&given).is_some_and(|it| it.subcommand_name() == Some("check"));
+    let ran = with_settings(given).and_then(|given| run(&Arguments::parse_from(given)));
+    match ran {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(problems) => {
+            for problem in problems {
+                eprintln!("handset-relay: {problem}");
+            }
+            ExitCode::from(if checking { 1 } else { 2 })
         }
     }
 }
 
-fn run(arguments: &Arguments) -> Result<(), String> {
+/// What can be seen of the arguments before they are complete.
+fn lenient(given: &[OsString]) -> Option<clap::ArgMatches> {
+    let command = Arguments::command().ignore_errors(true);
+    command.try_get_matches_from(given).ok()
+}
+
+/// The file's flags go before those of the command line, which count.
+fn with_settings(mut given: Vec<OsString>) -> Result<Vec<OsString>, Vec<String>> {
+    let matches = lenient(&given);
+    let path = matches.and_then(|it| it.get_one::<PathBuf>("settings").cloned());
+    if let Some(path) = path {
+        let flags = settings::read(&path, &Arguments::command())?;
+        given.splice(1..1, flags);
+    }
+    Ok(given)
+}
+
+/// `false` where what was checked would not do.
+fn run(arguments: &Arguments) -> Result<bool, Vec<String>> {
     let runtime = Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| error.to_string())?;
-    LocalSet::new().block_on(&runtime, serve(arguments))
+    let runtime = runtime.map_err(|error| vec![error.to_string()])?;
+    let running = async {
+        match &arguments.command {
+            Some(Command::Status { metrics }) => {
+                let url = metrics
+                    .clone()
+                    .or_else(|| Some(format!("http://{}/metrics", arguments.metrics?)));
+                status::run(url.as_deref(), &mut io::stdout()).map(|()| true)
+            }
+            Some(Command::Check) => check::run(arguments, &mut io::stdout())
+                .await
+                .map_err(|error| error.to_string()),
+            None => serve(arguments).await.map(|()| true),
+        }
+    };
+    let ran = LocalSet::new().block_on(&runtime, running);
+    ran.map_err(|problem| vec![problem])
+}
+
+impl Arguments {
+    /// It is there: it is required.
+    fn upstream(&self) -> io::Result<&Base> {
+        let missing = || io::Error::new(io::ErrorKind::InvalidInput, "--upstream is missing");
+        self.upstream.as_ref().ok_or_else(missing)
+    }
 }
 
 async fn serve(arguments: &Arguments) -> Result<(), String> {
     let journal = Journal::new(Log::to(io::stderr()));
     let _lock = arguments.state.as_deref().map(lock).transpose()?;
     let carrier = carrier(arguments, journal)?;
-    let tftp = arguments.tftp.0.map(|address| tftp(arguments, address));
-    let tftp = tftp.transpose()?;
-    let http = match arguments.http {
-        None => None,
-        Some(address) => Some(Listener::bind(address).await.map_err(|error| {
-            format!("cannot listen on {address}: {error} (--http takes another address)")
-        })?),
-    };
+    let listeners = Listeners::bind(arguments).await?;
     // Whoever started the relay may have closed its standard output.
-    if let Some(server) = &tftp {
-        let _ = writeln!(io::stdout(), "tftp://{}", server.address());
+    for address in listeners.addresses() {
+        let _ = writeln!(io::stdout(), "{address}");
     }
-    if let Some(listener) = &http {
-        let _ = writeln!(io::stdout(), "http://{}", listener.address());
-    }
-    let files = Remote::new(carrier.clone());
-    let serving = async {
-        match tftp {
-            Some(server) => server.run(files).await,
-            None => pending().await,
-        }
-    };
-    let listening = async {
-        match http {
-            Some(listener) => listener.run(carrier.clone()).await,
-            None => pending().await,
-        }
-    };
     tokio::select! {
-        ended = serving => ended.map_err(|error| error.to_string()),
-        () = listening => Ok(()),
+        ended = listeners.run(&carrier) => ended.map_err(|error| error.to_string()),
         () = carrier.run() => Ok(()),
         stopped = stopped() => stopped.map_err(|error| error.to_string()),
     }
+}
+
+/// What the relay listens on.
+struct Listeners {
+    tftp: Option<Server>,
+    #[cfg(feature = "ftp")]
+    ftp: Option<ftp::Listener>,
+    http: Option<Listener>,
+    monitor: Option<Monitor>,
+}
+
+impl Listeners {
+    async fn bind(arguments: &Arguments) -> Result<Self, String> {
+        let tftp = arguments.tftp.0.map(|address| tftp(arguments, address));
+        let tftp = tftp.transpose()?;
+        let told = tftp.as_ref().map(Server::address);
+        let monitor = match arguments.metrics {
+            None => None,
+            Some(address) => Some(
+                Monitor::bind(address, told)
+                    .await
+                    .map_err(|error| deaf("metrics", address, &error))?,
+            ),
+        };
+        let http = match arguments.http {
+            None => None,
+            Some(address) => Some(
+                Listener::bind(address)
+                    .await
+                    .map_err(|error| deaf("http", address, &error))?,
+            ),
+        };
+        Ok(Self {
+            tftp,
+            #[cfg(feature = "ftp")]
+            ftp: bind_ftp(arguments)?,
+            http,
+            monitor,
+        })
+    }
+
+    /// Where, in the order of the flags.
+    fn addresses(&self) -> Vec<String> {
+        let tftp = self.tftp.as_ref();
+        let tftp = tftp.map(|it| format!("tftp://{}", it.address()));
+        #[cfg(feature = "ftp")]
+        let ftp = self
+            .ftp
+            .as_ref()
+            .map(|it| format!("ftp://{}", it.address()));
+        #[cfg(not(feature = "ftp"))]
+        let ftp = None;
+        let http = self.http.as_ref();
+        let http = http.map(|it| format!("http://{}", it.address()));
+        let monitor = self.monitor.as_ref();
+        let monitor = monitor.map(|it| format!("http://{}/metrics", it.address()));
+        [tftp, ftp, http, monitor].into_iter().flatten().collect()
+    }
+
+    /// Serves until a listener fails for good.
+    async fn run(self, carrier: &Carrier) -> io::Result<()> {
+        let tftp = async {
+            match self.tftp {
+                Some(server) => server.run(Remote::new(carrier.clone())).await,
+                None => pending().await,
+            }
+        };
+        #[cfg(feature = "ftp")]
+        let ftp = async {
+            match self.ftp {
+                Some(listener) => listener.run(carrier.clone()).await,
+                None => pending().await,
+            }
+        };
+        #[cfg(not(feature = "ftp"))]
+        let ftp = pending::<()>();
+        let http = async {
+            match self.http {
+                Some(listener) => listener.run(carrier.clone()).await,
+                None => pending().await,
+            }
+        };
+        let monitor = async {
+            match self.monitor {
+                Some(monitor) => monitor.run(carrier.clone()).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            ended = tftp => ended,
+            () = monitor => Ok(()),
+            () = ftp => Ok(()),
+            () = http => Ok(()),
+        }
+    }
+}
+
+fn deaf(flag: &str, address: SocketAddr, error: &io::Error) -> String {
+    format!("cannot listen on {address}: {error} (--{flag} takes another address)")
+}
+
+#[cfg(feature = "ftp")]
+fn bind_ftp(arguments: &Arguments) -> Result<Option<ftp::Listener>, String> {
+    let Some(address) = arguments.ftp else {
+        return Ok(None);
+    };
+    let settings = ftp::Settings {
+        address,
+        passive_ports: arguments.ftp_passive_ports.clone(),
+        active: arguments.ftp_active,
+    };
+    let listener = ftp::Listener::bind(settings);
+    listener
+        .map(Some)
+        .map_err(|error| deaf("ftp", address, &error))
 }
 
 /// Only one relay may use a directory.
@@ -165,15 +354,8 @@ fn lock(state: &Path) -> Result<File, String> {
 }
 
 fn carrier(arguments: &Arguments, journal: Journal) -> Result<Carrier, String> {
-    let identity = arguments
-        .client_cert
-        .clone()
-        .zip(arguments.client_key.clone());
-    let trust = Trust {
-        authorities: arguments.upstream_ca.clone(),
-        identity,
-    };
-    let upstream = Upstream::new(arguments.upstream.clone(), &trust);
+    let base = arguments.upstream().map_err(|error| error.to_string())?;
+    let upstream = Upstream::new(base.clone(), &trust(arguments));
     let neighbours = Neighbours::new(arguments.neighbours.as_deref())
         .map_err(|error| format!("--neighbours: {error}"))?;
     let parts = Parts {
@@ -194,14 +376,20 @@ fn carrier(arguments: &Arguments, journal: Journal) -> Result<Carrier, String> {
         .map_err(|error| format!("--state {}: {error}", state.display()))
 }
 
+fn trust(arguments: &Arguments) -> Trust {
+    let certificate = arguments.client_cert.clone();
+    Trust {
+        authorities: arguments.upstream_ca.clone(),
+        identity: certificate.zip(arguments.client_key.clone()),
+    }
+}
+
 fn tftp(arguments: &Arguments, address: SocketAddr) -> Result<Server, String> {
     let settings = Settings {
         ports: arguments.tftp_ports.clone(),
         ..Settings::new(address)
     };
-    let server = Server::bind(settings).map_err(|error| {
-        format!("cannot listen on {address}: {error} (--tftp takes another address)")
-    })?;
+    let server = Server::bind(settings).map_err(|error| deaf("tftp", address, &error))?;
     if let Some(small) = server.small_buffer() {
         eprintln!("handset-relay: {small}");
     }
@@ -226,6 +414,13 @@ fn listen(text: &str) -> Result<Listen, String> {
     Ok(Listen(Some(address)))
 }
 
+/// What it tells is not for the network.
+fn own(text: &str) -> Result<SocketAddr, String> {
+    let address: Option<SocketAddr> = text.parse().ok();
+    let own = address.filter(|address| address.ip().is_loopback());
+    own.ok_or_else(|| "give an address of this machine alone, such as 127.0.0.1:9469".to_owned())
+}
+
 /// A name as the site's file may have it.
 fn name(text: &str) -> Result<HeaderValue, String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
@@ -239,14 +434,49 @@ fn ports(text: &str) -> Result<Ports, String> {
     match text {
         "any" => Ok(Ports::Any),
         "single" => Ok(Ports::Single),
-        range => parse_range(range)
+        text => parse_range(text)
             .map(Ports::Range)
             .ok_or_else(|| "give any, single, or FIRST-LAST".to_owned()),
     }
+}
+
+#[cfg(feature = "ftp")]
+fn range(text: &str) -> Result<RangeInclusive<u16>, String> {
+    parse_range(text).ok_or_else(|| "give FIRST-LAST".to_owned())
 }
 
 fn parse_range(text: &str) -> Option<RangeInclusive<u16>> {
     let (first, last) = text.split_once('-')?;
     let range = first.parse().ok()?..=last.parse().ok()?;
     (!range.is_empty() && *range.start() > 0).then_some(range)
+}
+
+#[cfg(all(test, feature = "ftp"))]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use crate::Arguments;
+    use crate::settings;
+
+    /// The commented file names every flag, once, in their order; so does the page, in any.
+    #[test]
+    fn the_settings_file_knows_every_flag() {
+        let text = include_str!("../../deploy/relay/handset-relay.toml");
+        let command = Arguments::command();
+        let keys: Vec<&str> = settings::keys(&command).collect();
+        let lines = text.lines().map(|line| line.trim_start_matches('#'));
+        let assigned = lines.filter_map(|line| line.split_once(" = "));
+        let named: Vec<&str> = assigned
+            .map(|(key, _)| key)
+            .filter(|key| !key.contains(' '))
+            .collect();
+        assert_eq!(named, keys);
+        let page = include_str!("../../docs/relay.md");
+        for key in keys {
+            assert!(
+                page.contains(&format!("`--{key}")),
+                "docs/relay.md is silent on --{key}"
+            );
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! A simulated phone's client, for HTTP and TFTP: one request at a time, each written down.
+//! A simulated phone's client, for HTTP, TFTP and FTP: one request at a time, each written down.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,6 +18,7 @@ use ureq::tls::TlsConfig;
 
 use crate::boot::Arguments;
 use crate::boot::flash::Flash;
+use crate::boot::ftp;
 use crate::boot::login::Login;
 use crate::boot::login::basic;
 use crate::boot::model::Maker;
@@ -255,6 +256,12 @@ impl Client {
         let (url, host) = self.resolve(&url);
         if let Some(address) = url.strip_prefix("tftp://") {
             return tftp::call(method, address, body);
+        }
+        if let Some(address) = url.strip_prefix("ftp://") {
+            let own = || self.login.as_ref().map(Login::pair);
+            let login = credentials.or_else(own);
+            let login = login.unwrap_or_else(|| "anonymous:".to_owned());
+            return ftp::call(method, address, &login, body);
         }
         let mut request = http::Request::builder().method(method).uri(&url);
         request = request.header("user-agent", &self.user_agent);

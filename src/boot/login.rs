@@ -55,6 +55,11 @@ impl Login {
         }
     }
 
+    /// As Basic and FTP have it: `user:password`.
+    pub(super) fn pair(&self) -> String {
+        format!("{}:{}", self.user, self.password)
+    }
+
     /// Hears a 401; whether there is anything to answer that the server has not refused already.
     pub(super) fn hear(&mut self, headers: &HeaderMap) -> bool {
         let lines = headers.get_all(header::WWW_AUTHENTICATE).iter();

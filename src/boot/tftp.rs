@@ -22,7 +22,7 @@ pub(super) fn call(
     body: Option<&[u8]>,
 ) -> Result<Response<Body>, String> {
     let (host, name) = address.split_once('/').unwrap_or((address, ""));
-    let client = Client::new(find(host)?);
+    let client = Client::new(find(host, 69)?);
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     let transfer = async {
@@ -56,7 +56,8 @@ fn status(error: &ClientError) -> Option<u16> {
     }
 }
 
-fn find(host: &str) -> Result<SocketAddr, String> {
+/// The address of `HOST[:PORT]`.
+pub(super) fn find(host: &str, port: u16) -> Result<SocketAddr, String> {
     let numbered = host.rsplit_once(':').is_some_and(|(before, port)| {
         let whole = !before.contains(':') || before.ends_with(']');
         whole && port.parse::<u16>().is_ok()
@@ -64,7 +65,7 @@ fn find(host: &str) -> Result<SocketAddr, String> {
     let with_port = if numbered {
         host.to_owned()
     } else {
-        format!("{host}:69")
+        format!("{host}:{port}")
     };
     let mut found = with_port
         .to_socket_addrs()
@@ -84,7 +85,8 @@ mod tests {
             ("[2001:db8::1]", "[2001:db8::1]:69"),
             ("[2001:db8::1]:70", "[2001:db8::1]:70"),
         ] {
-            assert_eq!(find(host).map(|it| it.to_string()).as_deref(), Ok(expected));
+            let found = find(host, 69).map(|it| it.to_string());
+            assert_eq!(found.as_deref(), Ok(expected));
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod target;
 
 use std::io;
 use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::SystemTime;
@@ -31,6 +32,7 @@ use crate::relay::cache::Question;
 use crate::relay::cache::flight::Flights;
 use crate::relay::carrier::body::Body;
 use crate::relay::carrier::failure::Failure;
+use crate::relay::carrier::failure::FailureKind;
 pub use crate::relay::carrier::storing::Storing;
 use crate::relay::carrier::target::Target;
 use crate::relay::identity::Denied;
@@ -125,6 +127,30 @@ pub struct Answer {
     pub body: Body,
 }
 
+impl Visitor {
+    /// A phone at the other end of a socket.
+    ///
+    /// An interface is none of the phone's concern, nor is a port that it knows by itself.
+    pub fn new(protocol: Protocol, peer: IpAddr, local: SocketAddr) -> Self {
+        let (scheme, known) = match protocol {
+            Protocol::Ftp => ("ftp", 21),
+            Protocol::Http => ("http", 80),
+            Protocol::Tftp => ("tftp", 69),
+        };
+        let local = SocketAddr::new(local.ip().to_canonical(), local.port());
+        let base = match local {
+            SocketAddr::V4(it) if it.port() == known => format!("{scheme}://{}", it.ip()),
+            SocketAddr::V6(it) if it.port() == known => format!("{scheme}://[{}]", it.ip()),
+            _ => format!("{scheme}://{local}"),
+        };
+        Self {
+            peer,
+            base,
+            protocol,
+        }
+    }
+}
+
 impl Carrier {
     /// A carrier without a disk: nothing is kept, and an upload is stored when the server has it.
     pub fn new(parts: Parts) -> Self {
@@ -196,6 +222,28 @@ impl Carrier {
         let mut body = answer.body;
         body.skip(offset);
         Ok(body)
+    }
+
+    /// How long the file of this name is, with what was uploaded of it and the server does not have yet: where an upload goes on.
+    pub async fn length(&self, visitor: &Visitor, name: &FileName) -> Result<u64, Failure> {
+        let target = Target::of(name);
+        let word = self.judge(visitor, &target)?;
+        let spool = self.0.spool.as_ref();
+        if let Some(length) = spool.and_then(|spool| spool.end(&word, target.as_str())) {
+            return Ok(length);
+        }
+        let wanted = Wanted {
+            method: Method::HEAD,
+            target,
+            headers: HeaderMap::new(),
+        };
+        let answer = self.ask(visitor, wanted).await?;
+        if answer.status != StatusCode::OK {
+            return Err(Failure::of_status(answer.status));
+        }
+        let length = answer.headers.get(header::CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        length.ok_or_else(|| Failure::new(FailureKind::Other, "the server tells no length"))
     }
 
     /// Begins an upload under this name; `append` is where it continues what was uploaded before.
@@ -404,4 +452,32 @@ const HOP_BY_HOP: [HeaderName; 10] = [
 
 fn now() -> SystemTime {
     SystemTime::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Visitor;
+    use crate::relay::metrics::Protocol;
+
+    #[test]
+    fn bases() {
+        for (protocol, local, expected) in [
+            (Protocol::Tftp, "192.0.2.1:69", "tftp://192.0.2.1"),
+            (Protocol::Tftp, "192.0.2.1:6969", "tftp://192.0.2.1:6969"),
+            (Protocol::Tftp, "[::ffff:192.0.2.1]:69", "tftp://192.0.2.1"),
+            (Protocol::Tftp, "[2001:db8::1]:69", "tftp://[2001:db8::1]"),
+            (
+                Protocol::Tftp,
+                "[2001:db8::1]:70",
+                "tftp://[2001:db8::1]:70",
+            ),
+            (Protocol::Ftp, "192.0.2.1:21", "ftp://192.0.2.1"),
+            (Protocol::Ftp, "192.0.2.1:80", "ftp://192.0.2.1:80"),
+            (Protocol::Http, "[2001:db8::1]:80", "http://[2001:db8::1]"),
+        ] {
+            let local = local.parse().unwrap();
+            let visitor = Visitor::new(protocol, [192, 0, 2, 7].into(), local);
+            assert_eq!(visitor.base, expected);
+        }
+    }
 }

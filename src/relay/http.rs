@@ -93,11 +93,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, carrier: Carrier) {
     };
     // A response's last piece must not wait for the acknowledgement of the one before.
     let _ = stream.set_nodelay(true);
-    let visitor = Visitor {
-        peer: peer.ip(),
-        base: base(local),
-        protocol: Protocol::Http,
-    };
+    let visitor = Visitor::new(Protocol::Http, peer.ip(), local);
     let service = service_fn(|request| {
         let desk = Desk {
             carrier: carrier.clone(),
@@ -226,16 +222,6 @@ fn refusal(status: StatusCode, text: &str) -> Answer {
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     headers.insert(header::CONTENT_TYPE, plain);
     Answer::plain(status, headers, Bytes::from(format!("{text}\n")))
-}
-
-/// The address by which a phone reaches the relay, as it stands in files. An interface is none of the phone's concern.
-fn base(local: SocketAddr) -> String {
-    let local = SocketAddr::new(local.ip().to_canonical(), local.port());
-    match (local, local.port()) {
-        (SocketAddr::V4(it), 80) => format!("http://{}", it.ip()),
-        (SocketAddr::V6(it), 80) => format!("http://[{}]", it.ip()),
-        _ => format!("http://{local}"),
-    }
 }
 
 /// A branch of a thousand phones.

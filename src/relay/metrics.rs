@@ -35,6 +35,15 @@ pub enum Ending {
 impl Protocol {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Ftp, Self::Http, Self::Tftp];
+
+    /// As it begins addresses.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ftp => "ftp",
+            Self::Http => "http",
+            Self::Tftp => "tftp",
+        }
+    }
 }
 
 impl Ending {
@@ -46,6 +55,17 @@ impl Ending {
         Self::Failed,
         Self::Abandoned,
     ];
+
+    /// In a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Missing => "missing",
+            Self::Denied => "denied",
+            Self::Failed => "failed",
+            Self::Abandoned => "abandoned",
+        }
+    }
 
     /// What an answer's status says of the transfer.
     pub fn of(status: u16) -> Self {

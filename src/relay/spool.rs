@@ -36,6 +36,7 @@ use tokio::task::JoinSet;
 use tokio::time;
 
 use crate::mac::MacAddress;
+use crate::relay::identity::Word;
 use crate::relay::journal::Journal;
 use crate::relay::metrics::Metrics;
 use crate::relay::sealed::Draft;
@@ -209,6 +210,21 @@ impl Spool {
             parts.push(self.0.shelf.find(&name_of(*number))?);
         }
         (!parts.is_empty()).then_some(parts)
+    }
+
+    /// How long the phone's file will be once the server has what waits of it: what an append goes on from.
+    ///
+    /// The server itself may know of the newest part or not, as it is under way.
+    pub(super) fn end(&self, word: &Word, target: &str) -> Option<u64> {
+        let waiting = self.0.waiting.borrow();
+        let mut newest = waiting.iter().rev().filter(|(_, it)| {
+            let mac = it.about.device.as_ref().map(|(mac, _)| *mac);
+            let same = mac == word.mac() && (mac.is_some() || it.about.peer == word.peer);
+            same && it.about.target == target
+        });
+        let (number, it) = newest.next()?;
+        let found = self.0.shelf.find(&name_of(*number))?;
+        Some(it.about.append.unwrap_or(0) + found.length)
     }
 
     /// Somebody has reached the server.

@@ -13,10 +13,14 @@ mod boots;
 mod branch;
 mod cache;
 mod crash;
+#[cfg(feature = "ftp")]
+mod ftp;
 mod identity;
 mod lan;
+mod monitor;
 mod office;
 mod programs;
 mod secure;
+mod settings;
 mod site;
 mod spool;

@@ -1,4 +1,4 @@
-//! The whole office boots by TFTP through a relay in each of its sites, and again while the server is away.
+//! The whole office boots by TFTP, and by FTP, through a relay in each of its sites, and again while the server is away.
 
 use std::fs;
 use std::path::Path;
@@ -45,13 +45,25 @@ fn copy(from: &Path, to: &Path) {
 
 #[test]
 fn boots_with_the_server_and_without() {
+    boots(&[], 0);
+}
+
+/// As phones of the article were shipped: PlcmSpIp/PlcmSpIp, binary, passive.
+#[cfg(feature = "ftp")]
+#[test]
+fn boots_by_ftp_with_the_server_and_without() {
+    boots(&["--ftp", "127.0.0.1:0"], 1);
+}
+
+/// Boots all phones by the relays' address of this number, as they print them.
+fn boots(more: &[&str], printed: usize) {
     let (fleet, state) = (office(), tempfile::tempdir().unwrap());
     let listen = ["--listen", "127.0.0.1:0"];
     let server = Program::server(fleet.path(), &state.path().join("server"), &listen);
     let relays = SITES.map(|site| {
         let base = with_keys(&format!("{}/{site}/~@closet", server.addresses[0]));
         let kept = state.path().join(site);
-        let more = [
+        let common = [
             "--name",
             "closet",
             "--identity",
@@ -59,12 +71,12 @@ fn boots_with_the_server_and_without() {
             "--state",
             kept.to_str().unwrap(),
         ];
-        Program::relay(&base, &more).0
+        Program::relay(&base, &[&common, more].concat()).0
     });
     let boot_all = |when: &str| {
         for (model, mac, site, firmware) in OFFICE {
             let at = SITES.iter().position(|name| name == site).unwrap();
-            let url = format!("{}/", relays[at].addresses[0]);
+            let url = format!("{}/", relays[at].addresses[printed]);
             let (good, report) = boot_phone(&phone(model, mac, url));
             assert!(good, "{when}: {model} {mac}: {report:#}");
             assert_eq!(report["firmware"], *firmware, "{when}: {model} {mac}");

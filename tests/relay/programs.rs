@@ -57,7 +57,10 @@ impl Program {
     pub(crate) fn relay(upstream: &str, more: &[&str]) -> (Self, Client) {
         let arguments = ["--tftp", "127.0.0.1:0", "--upstream", upstream];
         let arguments = [&arguments, more].concat();
-        let lines = if more.contains(&"--http") { 2 } else { 1 };
+        let others = more
+            .iter()
+            .filter(|it| ["--ftp", "--http", "--metrics"].contains(*it));
+        let lines = 1 + others.count();
         let relay = Self::start(env!("CARGO_BIN_EXE_handset-relay"), &arguments, lines);
         let server = relay.tftp();
         let options = Options {

@@ -128,12 +128,12 @@ fn native() -> Result<(), String> {
     cargo(&["test", "--test", "fail2ban", "--locked"])
 }
 
-/// TFTP clients that nobody here wrote, where Debian has them and we may; tests say which they go without.
+/// TFTP and FTP clients that nobody here wrote, where Debian has them and we may; tests say which they go without.
 fn install_clients() {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let installed =
         |program: &str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
-    let missing: Vec<&str> = TFTP_CLIENTS
+    let missing: Vec<&str> = CLIENTS
         .iter()
         .filter(|(program, _)| !installed(program))
         .map(|(_, package)| *package)
@@ -149,11 +149,13 @@ fn install_clients() {
 }
 
 /// Programs, and the packages that they are in.
-const TFTP_CLIENTS: &[(&str, &str)] = &[
+const CLIENTS: &[(&str, &str)] = &[
     ("atftp", "atftp"),
     ("busybox", "busybox"),
     ("curl", "curl"),
+    ("lftp", "lftp"),
     ("tftp", "tftp-hpa"),
+    ("tnftp", "tnftp"),
 ];
 
 fn wasm() -> Result<(), String> {

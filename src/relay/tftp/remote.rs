@@ -1,6 +1,5 @@
 //! TFTP's files as the carrier has them.
 
-use std::net::SocketAddr;
 use std::task::Context;
 use std::task::Poll;
 use std::task::ready;
@@ -97,21 +96,7 @@ impl Writing for Storing {
 }
 
 fn visitor(asked: &Asked) -> Visitor {
-    Visitor {
-        peer: asked.peer.ip(),
-        base: base(asked.local),
-        protocol: Protocol::Tftp,
-    }
-}
-
-/// The address by which a phone reaches the relay, as it stands in files. An interface is none of the phone's concern.
-fn base(local: SocketAddr) -> String {
-    let local = SocketAddr::new(local.ip().to_canonical(), local.port());
-    match (local, local.port()) {
-        (SocketAddr::V4(it), 69) => format!("tftp://{}", it.ip()),
-        (SocketAddr::V6(it), 69) => format!("tftp://[{}]", it.ip()),
-        _ => format!("tftp://{local}"),
-    }
+    Visitor::new(Protocol::Tftp, asked.peer.ip(), asked.local)
 }
 
 fn ending(outcome: &Outcome) -> Ending {
@@ -121,23 +106,5 @@ fn ending(outcome: &Outcome) -> Ending {
         Outcome::Refused(ErrorCode::ACCESS_VIOLATION) => Ending::Denied,
         Outcome::Refused(_) => Ending::Failed,
         _ => Ending::Abandoned,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::base;
-
-    #[test]
-    fn bases() {
-        for (local, expected) in [
-            ("192.0.2.1:69", "tftp://192.0.2.1"),
-            ("192.0.2.1:6969", "tftp://192.0.2.1:6969"),
-            ("[::ffff:192.0.2.1]:69", "tftp://192.0.2.1"),
-            ("[2001:db8::1]:69", "tftp://[2001:db8::1]"),
-            ("[2001:db8::1]:70", "tftp://[2001:db8::1]:70"),
-        ] {
-            assert_eq!(base(local.parse().unwrap()), expected);
-        }
     }
 }
