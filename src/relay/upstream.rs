@@ -26,7 +26,9 @@ use http::HeaderValue;
 use http::Method;
 use http::StatusCode;
 use http::Uri;
+use http::Version;
 use http::header;
+use http::response::Parts;
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time;
@@ -67,6 +69,29 @@ struct Shared {
     base: Base,
     pool: Pool,
     health: Health,
+    deadlines: Deadlines,
+}
+
+/// How long is waited for the server.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// To the server, and through its TLS handshake.
+    pub connect: Duration,
+    /// Until the head of a response.
+    pub first_byte: Duration,
+    /// Between two pieces of a file.
+    pub stall: Duration,
+}
+
+/// What phones wait for at the least.
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            first_byte: Duration::from_secs(15),
+            stall: Duration::from_secs(20),
+        }
+    }
 }
 
 /// What is asked of the server.
@@ -80,8 +105,8 @@ pub struct Ask {
     pub headers: HeaderMap,
     /// The body, in one piece.
     pub body: Bytes,
-    /// How long the answer may take to begin.
-    pub patience: Duration,
+    /// How long the answer may take to begin, if that is less than for others.
+    pub patience: Option<Duration>,
 }
 
 /// An answer that has begun.
@@ -171,9 +196,21 @@ impl std::error::Error for BaseError {}
 impl Upstream {
     /// The server at an address, as far as it can show that it is that.
     pub fn new(base: Base, trust: &Trust) -> Result<Self, TrustError> {
-        let pool = Pool::new(trust.config()?);
-        let health = Health::default();
-        Ok(Self(Rc::new(Shared { base, pool, health })))
+        Self::with_deadlines(base, trust, Deadlines::default())
+    }
+
+    /// The same, that waits for it only so long.
+    pub fn with_deadlines(
+        base: Base,
+        trust: &Trust,
+        deadlines: Deadlines,
+    ) -> Result<Self, TrustError> {
+        Ok(Self(Rc::new(Shared {
+            base,
+            pool: Pool::new(trust.config()?),
+            health: Health::default(),
+            deadlines,
+        })))
     }
 
     /// What is known of whether it can be reached.
@@ -190,6 +227,11 @@ impl Upstream {
         let (head, incoming) = head.into_parts();
         if is_encoded(&head.headers) {
             return Err(UpstreamError::Misbehaved("the server compressed the file"));
+        }
+        if is_endless(&head, &incoming) {
+            return Err(UpstreamError::Misbehaved(
+                "the server does not say where the file ends",
+            ));
         }
         Ok(Fetched {
             status: head.status,
@@ -209,10 +251,16 @@ impl Upstream {
         &self,
         ask: &Ask,
     ) -> Result<(http::Response<Incoming>, Lease), UpstreamError> {
-        let Shared { base, pool, .. } = &*self.0;
+        let Shared {
+            base,
+            pool,
+            deadlines,
+            ..
+        } = &*self.0;
+        let patience = ask.patience.unwrap_or(deadlines.first_byte);
         while let Some(mut connection) = pool.idle() {
             let sending = connection.send(base, ask)?;
-            match time::timeout(ask.patience, sending).await {
+            match time::timeout(patience, sending).await {
                 Ok(Ok(response)) => return Ok((response, connection.into_lease())),
                 // It was closed meanwhile.
                 Ok(Err(error)) if error.message().is_some() => {}
@@ -220,14 +268,13 @@ impl Upstream {
                 Err(late) => return Err(down(late)),
             }
         }
-        let patience = CONNECT.min(ask.patience);
-        let connecting = time::timeout(patience, pool.connect(base));
+        let connecting = time::timeout(deadlines.connect.min(patience), pool.connect(base));
         let mut connection: Connection = connecting
             .await
             .map_err(down)?
             .map_err(UpstreamError::Down)?;
         let sending = connection.send(base, ask)?;
-        let response = time::timeout(ask.patience, sending).await.map_err(down)?;
+        let response = time::timeout(patience, sending).await.map_err(down)?;
         let response = response.map_err(|error| down(error.into_error()))?;
         Ok((response, connection.into_lease()))
     }
@@ -241,7 +288,7 @@ impl Ask {
             target: target.into(),
             headers: HeaderMap::new(),
             body: Bytes::new(),
-            patience: FIRST_BYTE,
+            patience: None,
         }
     }
 
@@ -302,14 +349,15 @@ impl Fetching {
             }
             return Poll::Ready(Ok(frame.map(|it| it.into_data().unwrap_or_default())));
         }
-        let sleep = || Box::pin(time::sleep(STALL));
+        let stall = self.upstream.0.deadlines.stall;
+        let sleep = || Box::pin(time::sleep(stall));
         ready!(
             self.waiting
                 .get_or_insert_with(sleep)
                 .as_mut()
                 .poll(context)
         );
-        Poll::Ready(Err(down(format!("nothing came for {STALL:?}"))))
+        Poll::Ready(Err(down(format!("nothing came for {stall:?}"))))
     }
 
     /// Reads a body that is of no interest to its end, so that its connection can be used again, if it is short.
@@ -389,17 +437,20 @@ fn is_encoded(headers: &HeaderMap) -> bool {
     encoding.is_some_and(|it| !it.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
+/// Whether only the end of the connection ends the file, so that a whole one cannot be told from one that was cut off
+/// (RFC 9112 section 6.3).
+fn is_endless(head: &Parts, incoming: &Incoming) -> bool {
+    let framed = head.version == Version::HTTP_2
+        || head.headers.contains_key(header::TRANSFER_ENCODING)
+        || incoming.size_hint().exact().is_some();
+    !framed
+}
+
 fn is_this_machine(host: &str) -> bool {
     let address = host.parse::<IpAddr>();
     host == "localhost" || address.is_ok_and(|it| it.is_loopback())
 }
 
-/// To the server, and through its TLS handshake.
-const CONNECT: Duration = Duration::from_secs(5);
-/// Until the head of a response.
-pub const FIRST_BYTE: Duration = Duration::from_secs(15);
-/// Between two pieces of a file.
-const STALL: Duration = Duration::from_secs(20);
 /// What is read of a body that nobody wants.
 const SHORT: usize = 64 << 10;
 /// A failure that took so long is one by silence.

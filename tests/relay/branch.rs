@@ -19,6 +19,7 @@ use handset::relay::identity::Policy;
 use handset::relay::journal::Journal;
 use handset::relay::metrics::Protocol;
 use handset::relay::neighbours::Neighbours;
+use handset::relay::upstream::Deadlines;
 use handset::relay::upstream::Trust;
 use handset::relay::upstream::Upstream;
 use handset::tftp::name::FileName;
@@ -42,6 +43,7 @@ pub(crate) struct Branch {
     pub(crate) state: TempDir,
     pub(crate) limits: Limits,
     pub(crate) policy: &'static str,
+    pub(crate) deadlines: Deadlines,
     pub(crate) log: Lines,
 }
 
@@ -58,6 +60,7 @@ impl Branch {
                 spool: 16 << 20,
             },
             policy: "own-mac",
+            deadlines: Deadlines::default(),
             log: Lines::default(),
         }
     }
@@ -67,7 +70,7 @@ impl Branch {
         let state = self.state.path();
         let base = self.site.base().parse().unwrap();
         let parts = Parts {
-            upstream: Upstream::new(base, &Trust::default()).unwrap(),
+            upstream: Upstream::with_deadlines(base, &Trust::default(), self.deadlines).unwrap(),
             name: HeaderValue::from_static("closet"),
             policy: self.policy.parse::<Policy>().unwrap(),
             neighbours: Neighbours::new(Some(&state.join("neighbours"))).unwrap(),

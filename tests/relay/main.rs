@@ -13,6 +13,7 @@ mod boots;
 mod branch;
 mod cache;
 mod crash;
+mod faults;
 #[cfg(feature = "ftp")]
 mod ftp;
 mod identity;
@@ -24,3 +25,4 @@ mod secure;
 mod settings;
 mod site;
 mod spool;
+mod storm;

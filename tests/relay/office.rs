@@ -14,7 +14,7 @@ use crate::programs::Program;
 const SITES: [&str; 2] = ["hq", "branch"];
 
 /// The fixture, its sites with a relay that may keep files.
-fn office() -> TempDir {
+pub(crate) fn office() -> TempDir {
     let fleet = tempfile::tempdir().unwrap();
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/office");
     copy(&fixture, fleet.path());

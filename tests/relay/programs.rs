@@ -26,11 +26,14 @@ pub(crate) struct Program {
 impl Program {
     /// Starts it, and reads so many lines.
     pub(crate) fn start(executable: &str, arguments: &[&str], lines: usize) -> Self {
-        let mut child = Command::new(executable)
-            .args(arguments)
+        let mut command = Command::new(executable);
+        Self::spawn(command.args(arguments).stderr(Stdio::null()), lines)
+    }
+
+    fn spawn(command: &mut Command, lines: usize) -> Self {
+        let mut child = command
             .env("HANDSET_SECRET", SECRET)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
@@ -47,21 +50,41 @@ impl Program {
 
     /// The server of a fleet, with more arguments.
     pub(crate) fn server(fleet: &Path, state: &Path, more: &[&str]) -> Self {
-        let (fleet, state) = (fleet.to_str().unwrap(), state.to_str().unwrap());
-        let arguments = ["serve", fleet, "--state", state];
-        let arguments = [&arguments, more].concat();
-        Self::start(env!("CARGO_BIN_EXE_handset"), &arguments, 1)
+        Self::server_with_log(fleet, state, more, Stdio::null())
+    }
+
+    /// The same, that writes its log there.
+    pub(crate) fn server_with_log(
+        fleet: &Path,
+        state: &Path,
+        more: &[&str],
+        log: impl Into<Stdio>,
+    ) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_handset"));
+        command.arg("serve").arg(fleet).arg("--state").arg(state);
+        Self::spawn(command.args(more).stderr(log), 1)
     }
 
     /// A relay that takes each phone's word, with more arguments.
     pub(crate) fn relay(upstream: &str, more: &[&str]) -> (Self, Client) {
+        Self::relay_in(upstream, more, &[])
+    }
+
+    /// The same, with more variables.
+    pub(crate) fn relay_in(
+        upstream: &str,
+        more: &[&str],
+        environment: &[(&str, &str)],
+    ) -> (Self, Client) {
         let arguments = ["--tftp", "127.0.0.1:0", "--upstream", upstream];
         let arguments = [&arguments, more].concat();
         let others = more
             .iter()
             .filter(|it| ["--ftp", "--http", "--metrics"].contains(*it));
         let lines = 1 + others.count();
-        let relay = Self::start(env!("CARGO_BIN_EXE_handset-relay"), &arguments, lines);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_handset-relay"));
+        command.args(arguments).envs(environment.iter().copied());
+        let relay = Self::spawn(command.stderr(Stdio::null()), lines);
         let server = relay.tftp();
         let options = Options {
             block_size: Some(1428),
@@ -74,6 +97,11 @@ impl Program {
             ..Client::new(server)
         };
         (relay, client)
+    }
+
+    /// Its number as a process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Where it listens for TFTP.

@@ -1,6 +1,7 @@
 //! A server that answers from a table, counts what it is asked, and can be away.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Read;
@@ -13,6 +14,8 @@ use std::sync::Condvar;
 use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
+
+use socket2::SockRef;
 
 /// A server on a port of its own; clones are the same.
 #[derive(Clone)]
@@ -33,6 +36,29 @@ struct State {
     broken: usize,
     /// What uploads of this name are answered with.
     refused: BTreeMap<String, u16>,
+    /// What becomes of answers with a body.
+    fault: Option<Fault>,
+}
+
+/// How an answer comes to nothing, or nearly.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault {
+    /// The connection is closed in the middle of the body.
+    Cut,
+    /// The same, where a length is told by chunks.
+    CutChunk,
+    /// The connection is closed after a part of the body, and no length was told.
+    Endless,
+    /// What comes is no HTTP.
+    Garbage,
+    /// The connection is closed within the head.
+    Head,
+    /// The connection is reset in the middle of the body.
+    Reset,
+    /// The body comes in so many pieces with a pause between two.
+    Slow(usize, Duration),
+    /// Nothing more comes in the middle of the body, until the server is not held any more.
+    Stall,
 }
 
 /// A file of the server's.
@@ -114,6 +140,10 @@ impl Site {
         self.change(|state| state.away = away);
     }
 
+    pub(crate) fn set_fault(&self, fault: Option<Fault>) {
+        self.change(|state| state.fault = fault);
+    }
+
     pub(crate) fn set_held(&self, held: bool) {
         self.change(|state| state.held = held);
     }
@@ -165,9 +195,68 @@ impl Site {
             return;
         }
         let answer = self.answer(&asked);
-        if stream.get_mut().write_all(&answer).is_err() {
+        let sent = match self.change(|state| state.fault) {
+            Some(fault) => self.send_badly(stream.get_mut(), &answer, fault),
+            None => stream.get_mut().write_all(&answer),
+        };
+        if sent.is_err() {
             self.change(|state| state.broken += 1);
         }
+    }
+
+    /// Sends an answer, or what a fault makes of it.
+    fn send_badly(&self, stream: &mut TcpStream, answer: &[u8], fault: Fault) -> io::Result<()> {
+        let end = answer.windows(4).position(|it| it == b"\r\n\r\n").unwrap() + 4;
+        let (head, body) = answer.split_at(end);
+        let half = &body[..body.len() / 2];
+        let with = |line: &str| {
+            let text = std::str::from_utf8(head).unwrap();
+            let lines = text.split_inclusive("\r\n");
+            let others: String = lines
+                .filter(|it| !it.starts_with("Content-Length"))
+                .collect();
+            format!(
+                "{}{line}\r\n",
+                others.trim_end_matches("\r\n").to_owned() + "\r\n"
+            )
+        };
+        match fault {
+            Fault::Cut => stream.write_all(&[head, half].concat()),
+            Fault::CutChunk => {
+                let head = with("Transfer-Encoding: chunked\r\n");
+                let size = format!("{:x}\r\n", half.len());
+                let chunk = [head.as_bytes(), size.as_bytes(), half, b"\r\n"].concat();
+                stream.write_all(&chunk)
+            }
+            Fault::Endless => stream.write_all(&[with("").as_bytes(), half].concat()),
+            Fault::Garbage => stream.write_all(b"220 ftp.example.net ready\r\n\r\n"),
+            Fault::Head => stream.write_all(&head[..head.len() / 2]),
+            Fault::Reset => {
+                stream.write_all(&[head, half].concat())?;
+                SockRef::from(&*stream).set_linger(Some(Duration::ZERO))
+            }
+            Fault::Slow(pieces, pause) => {
+                stream.write_all(head)?;
+                for piece in body.chunks(body.len().div_ceil(pieces).max(1)) {
+                    stream.write_all(piece)?;
+                    self.pause(pause);
+                }
+                Ok(())
+            }
+            Fault::Stall => {
+                self.change(|state| state.held = true);
+                stream.write_all(&[head, half].concat())?;
+                self.wait_for(|state| !state.held);
+                stream.write_all(&body[half.len()..])
+            }
+        }
+    }
+
+    /// The pace of a slow line, or until the server is away.
+    fn pause(&self, pause: Duration) {
+        let state = self.state.0.lock().unwrap();
+        let waited = self.state.1.wait_timeout_while(state, pause, |it| !it.away);
+        drop(waited.unwrap());
     }
 
     fn answer(&self, asked: &Asked) -> Vec<u8> {

@@ -122,18 +122,19 @@ fn clippy() -> Result<(), String> {
 }
 
 fn native() -> Result<(), String> {
-    install_clients();
+    install_programs();
     cargo(&["test", "--workspace", "--locked"])?;
     fail2ban::ensure()?;
     cargo(&["test", "--test", "fail2ban", "--locked"])
 }
 
-/// TFTP and FTP clients that nobody here wrote, where Debian has them and we may; tests say which they go without.
-fn install_clients() {
+/// TFTP and FTP clients that nobody here wrote and what else tests use, where Debian has them and we may; tests say what they go
+/// without.
+fn install_programs() {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let installed =
         |program: &str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
-    let missing: Vec<&str> = CLIENTS
+    let missing: Vec<&str> = PROGRAMS
         .iter()
         .filter(|(program, _)| !installed(program))
         .map(|(_, package)| *package)
@@ -149,10 +150,11 @@ fn install_clients() {
 }
 
 /// Programs, and the packages that they are in.
-const CLIENTS: &[(&str, &str)] = &[
+const PROGRAMS: &[(&str, &str)] = &[
     ("atftp", "atftp"),
     ("busybox", "busybox"),
     ("curl", "curl"),
+    ("faketime", "faketime"),
     ("lftp", "lftp"),
     ("tftp", "tftp-hpa"),
     ("tnftp", "tnftp"),

@@ -195,7 +195,7 @@ impl Pilot {
         }
         self.make_conditional();
         if stale.is_some() {
-            self.asking.ask.patience = REVALIDATION;
+            self.asking.ask.patience = Some(REVALIDATION);
         }
         let answer = self.asking.carrier.send(&self.asking.ask).await;
         match (answer, stale) {
