@@ -63,7 +63,7 @@ fn assert_delivered(site: &Site, told: &Told) {
 
 #[test]
 fn killed_at_any_moment() {
-    let moments = std::env::var("HANDSET_CRASHES").map_or(30, |text| text.parse().unwrap());
+    let moments = std::env::var("HANDSET_CRASHES").map_or(100, |text| text.parse().unwrap());
     let (site, state) = (Site::start(), tempfile::tempdir().unwrap());
     let more = [
         "--identity",
@@ -73,12 +73,13 @@ fn killed_at_any_moment() {
     ];
     let mut dice = Dice(0x2545_f491_4f6c_dd1d);
     let mut told = Told::new();
-    let mut number = 0;
-    for _ in 0..moments {
+    let (mut number, mut files) = (0, 0);
+    for moment in 0..moments {
         // The server comes and goes, too.
         site.set_away(dice.roll(2) == 0);
+        site.put("image.ld", "no-cache", &image(moment));
         let (mut relay, client) = Program::relay(&site.base(), &more);
-        let moment = Duration::from_micros(dice.roll(60_000));
+        let pause = Duration::from_micros(dice.roll(60_000));
         block_on(async {
             let uploading = async {
                 loop {
@@ -90,16 +91,40 @@ fn killed_at_any_moment() {
                     told.entry(name).or_default().push(bytes);
                 }
             };
-            let _: Result<(), _> = time::timeout(moment, uploading).await;
+            let downloading = async {
+                loop {
+                    // What an image says of itself is all of it.
+                    if let Ok(bytes) = client.read(b"image.ld").await {
+                        assert!(bytes == image(of(&bytes)), "not one image");
+                        files += 1;
+                    }
+                }
+            };
+            let both = async { tokio::join!(uploading, downloading) };
+            let _: Result<((), ()), _> = time::timeout(pause, both).await;
         });
         relay.kill();
     }
     let count: usize = told.values().map(Vec::len).sum();
-    println!("{moments} crashes, {number} uploads begun, {count} acknowledged");
+    println!("{moments} crashes, {number} uploads begun, {count} acknowledged, {files} files read");
     assert!(count > 0, "no upload was ever acknowledged");
+    assert!(files > 0, "no file was ever read");
     site.set_away(false);
     let (_relay, _) = Program::relay(&site.base(), &more);
     assert_delivered(&site, &told);
+}
+
+/// A version of an image: its number, over and over, and a length that only it has.
+fn image(version: u32) -> Vec<u8> {
+    let words = std::iter::repeat_n(version.to_be_bytes(), 50_000);
+    let mut image: Vec<u8> = words.flatten().collect();
+    image.resize(image.len() + version as usize, 0);
+    image
+}
+
+/// Which version an image seems to be.
+fn of(bytes: &[u8]) -> u32 {
+    bytes.first_chunk().copied().map_or(0, u32::from_be_bytes)
 }
 
 /// A small file system, which is unmounted when it is dropped.
