@@ -1,4 +1,5 @@
-//! The TFTP server beside atftpd, tftpd-hpa and dnsmasq, in one run, with one client: time, and the server's CPU time.
+//! The TFTP server, and the relay from its cache and through HTTPS, beside atftpd, tftpd-hpa and dnsmasq, in one run, with one
+//! client: time, and the server's CPU time.
 //!
 //! `cargo bench --bench tftp_vs_servers [-- THROUGHPUT|CROWD|FAR...]`: which parts, all if none is named. It needs
 //! root where dnsmasq is to take part, for that serves TFTP on port 69 only.
@@ -17,6 +18,7 @@ use std::io::BufReader;
 use std::net::SocketAddr;
 use std::net::UdpSocket;
 use std::path::Path;
+use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
@@ -30,6 +32,7 @@ use handset::relay::tftp::directory::Directory;
 use handset::tftp::options::Options;
 use link::Link;
 use link::Weather;
+use tempfile::TempDir;
 use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 use tokio::task::LocalSet;
@@ -57,27 +60,29 @@ fn main() {
         Some("--test") => return println!("skipped: only `cargo bench` measures"),
         _ => {}
     }
-    let directory = tempfile::tempdir().unwrap();
+    let fleet = tempfile::tempdir().unwrap();
+    let directory = resources(fleet.path());
     // Servers drop root's rights, and a temporary directory is its owner's alone.
-    open_to_all(directory.path(), 0o777);
+    open_to_all(fleet.path(), 0o777);
+    open_to_all(&directory, 0o777);
     for (name, size) in [
         ("image", IMAGE_BYTES),
         ("far", FAR_BYTES),
         ("far-small", FAR_SMALL_BYTES),
         ("small", SMALL_BYTES),
     ] {
-        fs::write(directory.path().join(name), content(size)).unwrap();
-        open_to_all(&directory.path().join(name), 0o666);
+        fs::write(directory.join(name), content(size)).unwrap();
+        open_to_all(&directory.join(name), 0o666);
     }
     let programs: Vec<Program> = PROGRAMS.into_iter().filter(Program::is_installed).collect();
     if wanted("throughput") {
-        throughput(&programs, directory.path());
+        throughput(&programs, &directory);
     }
     if wanted("crowd") {
-        crowd(&programs, directory.path());
+        crowd(&programs, &directory);
     }
     if wanted("far") {
-        far(&programs, directory.path());
+        far(&programs, &directory);
     }
 }
 
@@ -274,35 +279,56 @@ fn serve(address: &str, directory: &str) {
     });
 }
 
+/// A fleet whose one site has what others serve from a directory; that directory.
+fn resources(fleet: &Path) -> PathBuf {
+    for folder in ["sites", "resources"] {
+        fs::create_dir(fleet.join(folder)).unwrap();
+    }
+    fs::write(fleet.join("handset.toml"), "").unwrap();
+    fs::write(fleet.join("sites/bench.toml"), "access = \"open\"\n").unwrap();
+    fleet.join("resources")
+}
+
 /// A server, and how it is started in the foreground.
 #[derive(Clone, Copy)]
 struct Program {
     name: &'static str,
     executable: &'static str,
     windows: bool,
+    /// What a relay asks, if it is one.
+    upstream: Option<Upstream>,
     arguments: fn(SocketAddr, &str) -> Vec<String>,
 }
 
 #[rustfmt::skip]
-const PROGRAMS: [Program; 4] = [
-    Program { name: "handset", executable: "", windows: true, arguments: |at, directory| {
+const PROGRAMS: [Program; 6] = [
+    Program { name: "handset", executable: "", windows: true, upstream: None, arguments: |at, directory| {
         words(&format!("serve {at} {directory}"))
     } },
-    Program { name: "atftpd", executable: "atftpd", windows: true, arguments: |at, directory| {
+    Program { name: "relay, cache", executable: RELAY, windows: true, upstream: Some(Upstream::Cached), arguments: relay },
+    Program { name: "relay, HTTPS", executable: RELAY, windows: true, upstream: Some(Upstream::Https), arguments: relay },
+    Program { name: "atftpd", executable: "atftpd", windows: true, upstream: None, arguments: |at, directory| {
         words(&format!(
             "--daemon --no-fork --logfile /dev/null --verbose=0 --maxthread 2000 --user root.root \
              --port {} --bind-address {} {directory}", at.port(), at.ip()))
     } },
-    Program { name: "tftpd-hpa", executable: "in.tftpd", windows: false, arguments: |at, directory| {
+    Program { name: "tftpd-hpa", executable: "in.tftpd", windows: false, upstream: None, arguments: |at, directory| {
         words(&format!("--foreground --address {at} --user root --secure {directory}"))
     } },
-    Program { name: "dnsmasq", executable: "dnsmasq", windows: false, arguments: |at, directory| {
+    Program { name: "dnsmasq", executable: "dnsmasq", windows: false, upstream: None, arguments: |at, directory| {
         // It has no option for the port of TFTP; the configuration is none but these.
         words(&format!(
             "--keep-in-foreground --conf-file=/dev/null --port=0 --user=root --pid-file --log-facility=/dev/null \
              --enable-tftp --tftp-max=2000 --tftp-root={directory} --listen-address={} --bind-interfaces", at.ip()))
     } },
 ];
+
+const RELAY: &str = env!("CARGO_BIN_EXE_handset-relay");
+
+/// Which phones' neighbour tables have no place here.
+fn relay(at: SocketAddr, _: &str) -> Vec<String> {
+    words(&format!("--tftp {at} --identity any"))
+}
 
 fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
@@ -312,6 +338,7 @@ impl Program {
     fn is_installed(&self) -> bool {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let found = self.executable.is_empty()
+            || Path::new(self.executable).is_file()
             || std::env::split_paths(&path).any(|folder| folder.join(self.executable).is_file())
             || Path::new("/usr/sbin").join(self.executable).is_file();
         if !found {
@@ -332,22 +359,25 @@ impl Program {
         } else {
             self.executable.as_ref()
         };
+        let behind = self.upstream.map(|it| Behind::start(it, directory));
         let mut child = Command::new(executable)
             .args((self.arguments)(address, directory.to_str().unwrap()))
+            .args(behind.iter().flat_map(|it| &it.arguments))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        if ours {
-            let mut line = String::new();
-            let mut output = BufReader::new(child.stdout.take().unwrap());
-            output.read_line(&mut line).unwrap();
-            address = line.trim().parse().unwrap();
+        if ours || behind.is_some() {
+            address = first_line(&mut child)
+                .replace("tftp://", "")
+                .parse()
+                .unwrap();
         }
         let server = Running {
             program: *self,
             child,
             address,
+            _behind: behind,
         };
         server.wait();
         server
@@ -355,7 +385,7 @@ impl Program {
 
     fn address(&self) -> SocketAddr {
         match self.name {
-            "handset" => "127.0.0.1:0".parse().unwrap(),
+            name if name == "handset" || self.upstream.is_some() => "127.0.0.1:0".parse().unwrap(),
             // It listens on port 69; another loopback address keeps it apart from a system's own.
             "dnsmasq" => "127.69.69.69:69".parse().unwrap(),
             _ => {
@@ -371,6 +401,76 @@ struct Running {
     program: Program,
     child: Child,
     address: SocketAddr,
+    _behind: Option<Behind>,
+}
+
+/// How a relay comes by its files.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Upstream {
+    /// From its disk, as far as the server says that they are the newest.
+    Cached,
+    /// Each time from the server, over TLS.
+    Https,
+}
+
+/// The server behind a relay.
+struct Behind {
+    server: Child,
+    _state: TempDir,
+    /// What the relay is told of it.
+    arguments: Vec<String>,
+}
+
+impl Behind {
+    fn start(upstream: Upstream, resources: &Path) -> Self {
+        let state = tempfile::tempdir().unwrap();
+        let path = |name: &str| state.path().join(name).to_str().unwrap().to_owned();
+        let tls = |name: &str| format!("{}/tests/tls/{name}", env!("CARGO_MANIFEST_DIR"));
+        let fleet = resources.parent().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_handset"));
+        command.arg("serve").arg(fleet);
+        command.args(["--state", &path("server"), "--listen", "127.0.0.1:0"]);
+        if upstream == Upstream::Https {
+            command.args(["--tls-cert", &tls("cert.pem"), "--tls-key", &tls("key.pem")]);
+        }
+        let mut server = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let line = first_line(&mut server);
+        let port = line.rsplit(':').next().unwrap();
+        let arguments = match upstream {
+            Upstream::Cached => words(&format!(
+                "--upstream http://127.0.0.1:{port}/bench --state {}",
+                path("relay")
+            )),
+            Upstream::Https => words(&format!(
+                "--upstream https://127.0.0.1:{port}/bench --upstream-ca {}",
+                tls("cert.pem")
+            )),
+        };
+        Self {
+            server,
+            _state: state,
+            arguments,
+        }
+    }
+}
+
+impl Drop for Behind {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+/// Where a program of ours says that it listens.
+fn first_line(child: &mut Child) -> String {
+    let mut line = String::new();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    output.read_line(&mut line).unwrap();
+    line.trim().to_owned()
 }
 
 impl Running {
