@@ -47,6 +47,7 @@ use crate::relay::sealed::Found;
 use crate::relay::spool::Spool;
 use crate::relay::upstream::Ask;
 use crate::relay::upstream::Fetched;
+use crate::relay::upstream::Health;
 use crate::relay::upstream::Upstream;
 use crate::relay::upstream::UpstreamError;
 use crate::tftp::name::FileName;
@@ -188,10 +189,12 @@ impl Carrier {
 
     /// What is counted.
     pub fn metrics(&self) -> &Metrics {
-        let health = self.0.upstream.health().state();
-        let reached = health.is_some_and(|(reached, _)| reached);
-        self.0.metrics.upstream_reached.set(reached.into());
         &self.0.metrics
+    }
+
+    /// What is known of the server.
+    pub fn health(&self) -> &Health {
+        self.0.upstream.health()
     }
 
     /// The log.

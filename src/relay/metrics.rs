@@ -109,8 +109,6 @@ pub struct Metrics {
     pub spool_bytes: Gauge,
     /// The age of the oldest, in seconds.
     pub spool_age: Gauge,
-    /// 1 if the last request to the server was answered, 0 if not.
-    pub upstream_reached: Gauge,
 }
 
 /// A number that only grows.

@@ -5,10 +5,11 @@
 //! no names but below the address that it was given.
 
 mod connection;
+mod health;
 mod trust;
 
-use std::cell::Cell;
 use std::fmt;
+use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -35,6 +36,9 @@ use tokio::time::Sleep;
 use crate::relay::upstream::connection::Connection;
 use crate::relay::upstream::connection::Lease;
 use crate::relay::upstream::connection::Pool;
+pub use crate::relay::upstream::health::Health;
+pub use crate::relay::upstream::health::State;
+pub use crate::relay::upstream::health::Trouble;
 pub use crate::relay::upstream::trust::Trust;
 pub use crate::relay::upstream::trust::TrustError;
 
@@ -185,11 +189,13 @@ impl Upstream {
     pub async fn send(&self, ask: &Ask) -> Result<Fetched, UpstreamError> {
         let begun = Instant::now();
         let answer = self.exchange(ask).await;
-        self.0.health.note(&answer, begun);
+        self.0.health.note(answer.as_ref().err(), begun.elapsed());
         let (head, connection) = answer?;
         let (head, incoming) = head.into_parts();
         if is_encoded(&head.headers) {
-            return Err(UpstreamError::Misbehaved("the server compressed the file"));
+            let error = UpstreamError::Misbehaved("the server compressed the file");
+            self.0.health.count(&error);
+            return Err(error);
         }
         Ok(Fetched {
             status: head.status,
@@ -296,7 +302,7 @@ impl Fetching {
         }
         if let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(context) {
             self.waiting = None;
-            let frame = frame.transpose().map_err(down)?;
+            let frame = frame.transpose().map_err(|error| self.broke(error))?;
             if frame.is_none() {
                 self.give_back();
             }
@@ -309,7 +315,18 @@ impl Fetching {
                 .as_mut()
                 .poll(context)
         );
-        Poll::Ready(Err(down(format!("nothing came for {STALL:?}"))))
+        let late = io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("nothing came for {STALL:?}"),
+        );
+        Poll::Ready(Err(self.broke(late)))
+    }
+
+    /// It was reached, but did not keep to it.
+    fn broke(&self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> UpstreamError {
+        let error = down(error);
+        self.upstream.0.health.count(&error);
+        error
     }
 
     /// Reads a body that is of no interest to its end, so that its connection can be used again, if it is short.
@@ -348,38 +365,6 @@ impl std::error::Error for UpstreamError {
     }
 }
 
-/// Whether the server can be reached, from what came of the requests to it.
-#[derive(Debug, Default)]
-pub struct Health {
-    /// Whether the last request was answered, and since when that is so.
-    state: Cell<Option<(bool, Instant)>>,
-    /// When it was last found silent, and not only closed.
-    silent: Cell<Option<Instant>>,
-}
-
-impl Health {
-    /// Whether the last request was answered, and for how long that has been so; `None` before the first.
-    pub fn state(&self) -> Option<(bool, Duration)> {
-        let (reached, since) = self.state.get()?;
-        Some((reached, since.elapsed()))
-    }
-
-    /// Whether it has just let a request wait in vain: what need not wait for it should not.
-    pub fn is_silent(&self) -> bool {
-        let silent = self.silent.get();
-        silent.is_some_and(|since| since.elapsed() < SILENCE)
-    }
-
-    fn note<T>(&self, answer: &Result<T, UpstreamError>, begun: Instant) {
-        let reached = answer.is_ok();
-        if self.state.get().is_none_or(|(before, _)| before != reached) {
-            self.state.set(Some((reached, Instant::now())));
-        }
-        let waited = begun.elapsed() >= WAITED;
-        self.silent.set((!reached && waited).then(Instant::now));
-    }
-}
-
 fn down(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> UpstreamError {
     UpstreamError::Down(error.into())
 }
@@ -402,10 +387,6 @@ pub const FIRST_BYTE: Duration = Duration::from_secs(15);
 const STALL: Duration = Duration::from_secs(20);
 /// What is read of a body that nobody wants.
 const SHORT: usize = 64 << 10;
-/// A failure that took so long is one by silence.
-const WAITED: Duration = Duration::from_secs(1);
-/// For how long one that was silent is taken to be.
-const SILENCE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

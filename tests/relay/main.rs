@@ -21,6 +21,7 @@ mod monitor;
 mod office;
 mod programs;
 mod secure;
+mod service;
 mod settings;
 mod site;
 mod spool;

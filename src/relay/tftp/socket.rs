@@ -94,16 +94,22 @@ impl Listening {
         )?;
         if address.is_ipv6() {
             socket.set_only_v6(!address.ip().is_unspecified())?;
-            setsockopt(&socket, Ipv6RecvPacketInfo, &true)?;
-        } else {
-            setsockopt(&socket, Ipv4PacketInfo, &true)?;
         }
-        let_fragment(&socket)?;
-        socket.set_recv_buffer_size(receive_buffer)?;
-        socket.set_nonblocking(true)?;
+        prepare(&socket, address.is_ipv6(), receive_buffer)?;
         socket.bind(&address.into())?;
-        // Linux reports the double, which it takes for its own needs (socket(7)).
-        let receive_buffer = socket.recv_buffer_size()? / 2;
+        Self::of(socket)
+    }
+
+    /// A socket that was bound by somebody else.
+    pub(super) fn over(socket: StdSocket, receive_buffer: usize) -> io::Result<Self> {
+        let ipv6 = socket.local_addr()?.is_ipv6();
+        let socket = Socket::from(socket);
+        prepare(&socket, ipv6, receive_buffer)?;
+        Self::of(socket)
+    }
+
+    fn of(socket: Socket) -> io::Result<Self> {
+        let receive_buffer = buffer_size(&socket)?;
         let socket = UdpSocket::from_std(socket.into())?;
         Ok(Self {
             address: socket.local_addr()?,
@@ -183,6 +189,26 @@ impl Wire {
             Self::Shared { listening, .. } => listening.socket.poll_send_ready(context),
         }
     }
+}
+
+/// What is asked of a listening socket, whoever made it.
+fn prepare(socket: &Socket, ipv6: bool, receive_buffer: usize) -> io::Result<()> {
+    if ipv6 {
+        setsockopt(socket, Ipv6RecvPacketInfo, &true)?;
+    } else {
+        setsockopt(socket, Ipv4PacketInfo, &true)?;
+    }
+    let_fragment(socket)?;
+    // Who passed it may have given it more than a process without rights can.
+    if buffer_size(socket)? < receive_buffer {
+        socket.set_recv_buffer_size(receive_buffer)?;
+    }
+    socket.set_nonblocking(true)
+}
+
+/// Linux reports the double, which it takes for its own needs (socket(7)).
+fn buffer_size(socket: &Socket) -> io::Result<usize> {
+    Ok(socket.recv_buffer_size()? / 2)
 }
 
 /// The socket of one transfer.
