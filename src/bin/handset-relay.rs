@@ -25,6 +25,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::net::SocketAddrV4;
 use std::ops::RangeInclusive;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -116,6 +117,12 @@ struct Arguments {
     /// Address to listen on for plain HTTP
     #[arg(long, value_name = "ADDRESS")]
     http: Option<SocketAddr>,
+    /// Tell phones that ask by SIP multicast where their files are [default address: 0.0.0.0:5060]
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true, default_missing_value = "0.0.0.0:5060")]
+    sip_pnp: Option<SocketAddrV4>,
+    /// What they are told instead of the relay's own address
+    #[arg(long, value_name = "URL", value_parser = told, requires = "sip_pnp")]
+    sip_pnp_url: Option<String>,
     /// Address on this machine to listen on for /health and /metrics
     #[arg(long, value_name = "ADDRESS", value_parser = own)]
     metrics: Option<SocketAddr>,
@@ -348,6 +355,19 @@ fn own(text: &str) -> Result<SocketAddr, String> {
     let address: Option<SocketAddr> = text.parse().ok();
     let own = address.filter(|address| address.ip().is_loopback());
     own.ok_or_else(|| "give an address of this machine alone, such as 127.0.0.1:9469".to_owned())
+}
+
+/// An address as phones take it.
+fn told(text: &str) -> Result<String, String> {
+    let (scheme, rest) = text.split_once("://").unwrap_or_default();
+    let known = ["ftp", "http", "https", "tftp"].contains(&scheme);
+    let plain = text.len() <= 200 && text.bytes().all(|byte| byte.is_ascii_graphic());
+    match known && plain && !rest.is_empty() {
+        true => Ok(text.to_owned()),
+        false => {
+            Err("give http://, https://, tftp:// or ftp://, HOST and perhaps a path".to_owned())
+        }
+    }
 }
 
 fn form(text: &str) -> Result<Form, String> {

@@ -112,6 +112,18 @@ impl Journal {
         });
     }
 
+    /// The same, about a phone alone.
+    pub fn phone(&self, event: &str, reason: &str, peer: IpAddr, mac: Option<MacAddress>) {
+        self.write(&EventLine {
+            time: rfc3339(SystemTime::now()),
+            event,
+            reason,
+            file: None,
+            peer: Some(peer),
+            mac,
+        });
+    }
+
     fn write(&self, line: &(impl Serialize + fmt::Display)) {
         match self.form {
             Form::Json => self.log.line(line),

@@ -95,6 +95,8 @@ pub struct Metrics {
     pub negative_hits: Counter,
     /// Files of the cache that were damaged.
     pub damaged: Counter,
+    /// Phones that asked by SIP multicast, and were told where their files are.
+    pub pnp_answers: Counter,
     /// Requests for other phones' files.
     pub refusals: Counter,
     /// Uploads that the server accepted.

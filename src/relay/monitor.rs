@@ -145,6 +145,11 @@ fn counters(page: &mut String, metrics: &Metrics) {
             &metrics.negative_hits,
         ),
         (
+            "pnp_answers",
+            "Phones that asked by SIP multicast and were told",
+            &metrics.pnp_answers,
+        ),
+        (
             "refusals",
             "Requests for other phones' files",
             &metrics.refusals,

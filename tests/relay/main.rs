@@ -19,6 +19,7 @@ mod identity;
 mod lan;
 mod monitor;
 mod office;
+mod pnp;
 mod programs;
 mod secure;
 mod service;

@@ -39,6 +39,7 @@ const FUZZ_TARGETS: &[&str] = &[
     "path",
     "pattern",
     "range",
+    "sip",
     "tftp",
     "user_agent",
     "well_formed",

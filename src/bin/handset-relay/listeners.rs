@@ -10,6 +10,7 @@ use handset::relay::ftp;
 use handset::relay::http::Listener;
 use handset::relay::journal::Journal;
 use handset::relay::monitor::Monitor;
+use handset::relay::pnp;
 use handset::relay::tftp::Server;
 use handset::relay::tftp::Settings;
 use handset::relay::tftp::remote::Remote;
@@ -23,6 +24,7 @@ pub(crate) struct Listeners {
     #[cfg(feature = "ftp")]
     ftp: Option<ftp::Listener>,
     http: Option<Listener>,
+    pnp: Option<pnp::Listener>,
     monitor: Option<Monitor>,
 }
 
@@ -54,11 +56,13 @@ impl Listeners {
                     .map_err(|error| deaf("http", address, &error))?,
             ),
         };
+        let pnp = bind_pnp(arguments, http.as_ref(), told).await?;
         Ok(Self {
             tftp,
             #[cfg(feature = "ftp")]
             ftp: bind_ftp(arguments, passed.ftp)?,
             http,
+            pnp,
             monitor,
         })
     }
@@ -78,7 +82,12 @@ impl Listeners {
         let http = http.map(|it| format!("http://{}", it.address()));
         let monitor = self.monitor.as_ref();
         let monitor = monitor.map(|it| format!("http://{}/metrics", it.address()));
-        [tftp, ftp, http, monitor].into_iter().flatten().collect()
+        let pnp = self.pnp.as_ref();
+        let pnp = pnp.map(|it| format!("sip://{}", it.address()));
+        [tftp, ftp, http, pnp, monitor]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// Serves until a listener fails for good.
@@ -110,8 +119,15 @@ impl Listeners {
                 None => pending().await,
             }
         };
+        let pnp = async {
+            match self.pnp {
+                Some(listener) => listener.run(carrier.clone()).await,
+                None => pending().await,
+            }
+        };
         tokio::select! {
             ended = tftp => ended,
+            () = pnp => Ok(()),
             () = monitor => Ok(()),
             () = ftp => Ok(()),
             () = http => Ok(()),
@@ -164,6 +180,26 @@ fn bind_ftp(
     listener
         .map(Some)
         .map_err(|error| deaf("ftp", address, &error))
+}
+
+async fn bind_pnp(
+    arguments: &Arguments,
+    http: Option<&Listener>,
+    tftp: Option<SocketAddr>,
+) -> Result<Option<pnp::Listener>, String> {
+    let Some(address) = arguments.sip_pnp else {
+        return Ok(None);
+    };
+    let settings = pnp::Settings {
+        address,
+        url: arguments.sip_pnp_url.clone(),
+        http: http.map(Listener::address),
+        tftp,
+    };
+    let listener = pnp::Listener::bind(settings).await;
+    listener
+        .map(Some)
+        .map_err(|error| deaf("sip-pnp", address.into(), &error))
 }
 
 fn deaf(flag: &str, address: SocketAddr, error: &io::Error) -> String {

@@ -379,7 +379,7 @@ fn local_of(control: &ControlMessageOwned) -> Option<Local> {
     match control {
         // For a datagram to a broadcast address, this is the address of the interface that it came through.
         ControlMessageOwned::Ipv4PacketInfo(info) => Some(Local {
-            address: Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()).into(),
+            address: local_v4(info.ipi_spec_dst, info.ipi_addr).into(),
             interface: 0,
         }),
         ControlMessageOwned::Ipv6PacketInfo(info) => Some(Local {
@@ -387,6 +387,17 @@ fn local_of(control: &ControlMessageOwned) -> Option<Local> {
             interface: info.ipi6_ifindex,
         }),
         _ => None,
+    }
+}
+
+/// One that came before anybody asked for this (a socket that was passed) has only the address in its own head.
+fn local_v4(interface: libc::in_addr, head: libc::in_addr) -> Ipv4Addr {
+    let address = |it: libc::in_addr| Ipv4Addr::from(it.s_addr.to_ne_bytes());
+    let interface = address(interface);
+    if interface.is_unspecified() {
+        address(head)
+    } else {
+        interface
     }
 }
 
