@@ -1,10 +1,11 @@
 //! The server that the relay asks: HTTP/2 (RFC 9113) where it speaks that, else HTTP/1.1 (RFC 9112), over TLS, with a deadline
 //! on every step.
 //!
-//! What it deliberately does not do: no redirects, no compression, for the length of what comes must be known to be told, and
-//! no names but below the address that it was given.
+//! What it deliberately does not do: no compression, for the length of what comes must be known to be told, and no names but below
+//! the address that it was given, or that the server redirects to.
 
 mod connection;
+mod elsewhere;
 mod health;
 mod trust;
 
@@ -14,6 +15,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 use std::task::ready;
@@ -32,10 +34,13 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time;
 use tokio::time::Sleep;
+use tokio_rustls::rustls::ClientConfig;
 
 use crate::relay::upstream::connection::Connection;
 use crate::relay::upstream::connection::Lease;
 use crate::relay::upstream::connection::Pool;
+pub use crate::relay::upstream::elsewhere::REDIRECTS;
+use crate::relay::upstream::elsewhere::leads_on;
 pub use crate::relay::upstream::health::Health;
 pub use crate::relay::upstream::health::State;
 pub use crate::relay::upstream::health::Trouble;
@@ -71,6 +76,8 @@ struct Shared {
     base: Base,
     pool: Pool,
     health: Health,
+    /// For other addresses, which the relay's certificate is not for.
+    elsewhere: Arc<ClientConfig>,
 }
 
 /// What is asked of the server.
@@ -86,6 +93,8 @@ pub struct Ask {
     pub body: Bytes,
     /// How long the answer may take to begin.
     pub patience: Duration,
+    /// How many redirects in a row are followed.
+    pub redirects: u8,
 }
 
 /// An answer that has begun.
@@ -97,6 +106,8 @@ pub struct Fetched {
     pub headers: HeaderMap,
     /// Its body.
     pub body: Fetching,
+    /// It comes from where the server redirects to.
+    pub elsewhere: bool,
 }
 
 /// Why there is no answer.
@@ -125,13 +136,23 @@ impl FromStr for Base {
 
     fn from_str(text: &str) -> Result<Self, BaseError> {
         let uri: Uri = text.parse().map_err(|_| BaseError::Form)?;
+        if uri.query().is_some() {
+            return Err(BaseError::Form);
+        }
+        Self::of(&uri)
+    }
+}
+
+impl Base {
+    /// The address without its query.
+    fn of(uri: &Uri) -> Result<Self, BaseError> {
         let secure = match uri.scheme_str() {
             Some("https") => true,
             Some("http") => false,
             _ => return Err(BaseError::Form),
         };
         let authority = uri.authority().ok_or(BaseError::Form)?;
-        if uri.query().is_some() || authority.as_str().contains('@') {
+        if authority.as_str().contains('@') {
             return Err(BaseError::Form);
         }
         let host = authority.host().trim_matches(['[', ']']).to_owned();
@@ -148,9 +169,7 @@ impl FromStr for Base {
             path: uri.path().trim_end_matches('/').to_owned(),
         })
     }
-}
 
-impl Base {
     /// A file's path. It is appended, so that no name can lead elsewhere.
     fn path_of(&self, target: &str) -> String {
         format!("{}/{target}", self.path)
@@ -175,9 +194,31 @@ impl std::error::Error for BaseError {}
 impl Upstream {
     /// The server at an address, as far as it can show that it is that.
     pub fn new(base: Base, trust: &Trust) -> Result<Self, TrustError> {
-        let pool = Pool::new(trust.config()?);
-        let health = Health::default();
-        Ok(Self(Rc::new(Shared { base, pool, health })))
+        let stranger = Trust {
+            identity: None,
+            ..trust.clone()
+        };
+        Ok(Self(Rc::new(Shared {
+            base,
+            pool: Pool::new(Arc::new(trust.config()?)),
+            health: Health::default(),
+            elsewhere: Arc::new(stranger.config()?),
+        })))
+    }
+
+    /// Another address, for one request.
+    fn elsewhere(&self, base: Base) -> Self {
+        let elsewhere = self.0.elsewhere.clone();
+        Self(Rc::new(Shared {
+            base,
+            pool: Pool::new(elsewhere.clone()),
+            health: Health::default(),
+            elsewhere,
+        }))
+    }
+
+    fn base(&self) -> &Base {
+        &self.0.base
     }
 
     /// What is known of whether it can be reached.
@@ -187,6 +228,16 @@ impl Upstream {
 
     /// Asks; done when the answer begins.
     pub async fn send(&self, ask: &Ask) -> Result<Fetched, UpstreamError> {
+        let fetched = self.fetch(ask).await?;
+        if !leads_on(ask, fetched.status) {
+            return Ok(fetched);
+        }
+        let followed = self.follow(ask, fetched).await;
+        // The server was reached; it is what it said that did not hold.
+        followed.inspect_err(|error| self.0.health.count(error))
+    }
+
+    async fn fetch(&self, ask: &Ask) -> Result<Fetched, UpstreamError> {
         let begun = Instant::now();
         let answer = self.exchange(ask).await;
         self.0.health.note(answer.as_ref().err(), begun.elapsed());
@@ -200,6 +251,7 @@ impl Upstream {
         Ok(Fetched {
             status: head.status,
             headers: head.headers,
+            elsewhere: false,
             body: Fetching {
                 length: incoming.size_hint().exact(),
                 incoming,
@@ -248,6 +300,7 @@ impl Ask {
             headers: HeaderMap::new(),
             body: Bytes::new(),
             patience: FIRST_BYTE,
+            redirects: 0,
         }
     }
 

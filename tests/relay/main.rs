@@ -21,6 +21,7 @@ mod monitor;
 mod office;
 mod pnp;
 mod programs;
+mod redirect;
 mod secure;
 mod service;
 mod settings;

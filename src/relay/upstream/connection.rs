@@ -93,9 +93,9 @@ type Sending =
     Pin<Box<dyn Future<Output = Result<Response<Incoming>, TrySendError<Request<Whole>>>>>>;
 
 impl Pool {
-    pub(super) fn new(config: ClientConfig) -> Self {
+    pub(super) fn new(config: Arc<ClientConfig>) -> Self {
         Self {
-            tls: TlsConnector::from(Arc::new(config)),
+            tls: TlsConnector::from(config),
             idle: RefCell::default(),
             shared: RefCell::default(),
             connecting: Mutex::new(()),
