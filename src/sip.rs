@@ -3,9 +3,9 @@
 //!
 //! What it deliberately does not do: no transactions and no dialogs, for a phone that hears nothing asks again, and no I/O.
 
+use core::net::SocketAddr;
 use std::fmt;
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 
 /// A phone's question for its profile.
 ///

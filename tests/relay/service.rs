@@ -117,8 +117,8 @@ fn sockets_that_were_passed_are_served() {
         let got = over_http.into_body().read_to_vec().unwrap();
         assert_eq!(got, b"0123456789");
         service.stop();
-        let last = std::iter::from_fn(|| Some(service.hear()));
-        let last = last.skip_while(|said| said == "WATCHDOG=1").next();
+        let mut said = std::iter::from_fn(|| Some(service.hear()));
+        let last = said.find(|said| said != "WATCHDOG=1");
         assert_eq!(last.as_deref(), Some("STOPPING=1"));
         assert!(service.child.wait().unwrap().success());
     }
