@@ -31,6 +31,8 @@ pub mod route;
 pub mod seal;
 pub mod secret;
 pub mod settings;
+#[cfg(not(target_family = "wasm"))]
+pub mod sip;
 pub mod site;
 pub mod store;
 #[cfg(not(target_family = "wasm"))]

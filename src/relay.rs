@@ -1,6 +1,6 @@
 //! The relay of a branch network: what phones speak that cannot speak today's HTTPS, on sockets.
 //!
-//! What it deliberately does not do: it knows no vendor, renders nothing, and decides nothing about who may have what but
+//! What it deliberately does not do: it knows no vendor but by the tables, renders nothing, and decides nothing about who may have what but
 //! for what the server told it, and what is behind an address of its network.
 
 mod cache;
@@ -13,6 +13,7 @@ pub mod journal;
 pub mod metrics;
 pub mod monitor;
 pub mod neighbours;
+pub mod pnp;
 mod sealed;
 mod spool;
 pub mod tftp;

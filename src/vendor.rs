@@ -35,6 +35,9 @@ pub struct Vendor {
     pub user_agents: &'static [&'static str],
     /// Whether its phones upload by POST besides PUT.
     pub posts: bool,
+    /// The address that its phones are given when they ask for one by SIP multicast, `{base}` standing for the server's;
+    /// everything else is the phone's. `None` where they do not ask.
+    pub sip_pnp: Option<&'static str>,
     /// The user and the password that its phones have from the factory and that everybody knows.
     pub factory_password: Option<(&'static str, &'static str)>,
     /// Where its phones' certificates say which phone it is: `CN` or `SAN` (a DNS name), and the text there.

@@ -15,6 +15,8 @@ use handset::range;
 use handset::range::Requested;
 use handset::secret::DeploymentSecrets;
 use handset::secret::Secret;
+use handset::sip::Answering;
+use handset::sip::Subscribe;
 use handset::tftp::name::FileName;
 use handset::tftp::options::Options;
 use handset::tftp::options::Profile;
@@ -38,6 +40,7 @@ pub const TARGETS: &[Target] = &[
     ("path", path),
     ("pattern", pattern),
     ("range", range),
+    ("sip", sip),
     ("tftp", tftp),
     ("user_agent", user_agent),
     ("well_formed", well_formed),
@@ -161,6 +164,24 @@ pub fn range(bytes: &[u8]) {
             );
         }
     }
+}
+
+/// What phones ask by SIP multicast: whatever stands in a question, its answers have the lines that they should have, and are little longer.
+pub fn sip(bytes: &[u8]) {
+    let Ok(asked) = Subscribe::parse(bytes) else {
+        return;
+    };
+    let answering = Answering {
+        peer: ([192, 0, 2, 7], 5060).into(),
+        local: ([192, 0, 2, 1], 5060).into(),
+        tag: "77",
+    };
+    asked.parameter("model");
+    let notified = asked.notify(&answering, "tftp://192.0.2.1");
+    assert_eq!(notified.lines().count(), 14);
+    let accepted = asked.accept(&answering);
+    assert!(accepted.ends_with("\r\nContent-Length: 0\r\n\r\n"));
+    assert!(accepted.len() <= bytes.len() + 250 && notified.len() <= 2 * bytes.len() + 400);
 }
 
 /// TFTP datagrams, each after its length, to both ends of a transfer that the first of them asks for; time passes with each.

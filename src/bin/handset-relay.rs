@@ -5,6 +5,14 @@
 
 #[path = "handset-relay/check.rs"]
 mod check;
+#[path = "handset-relay/listeners.rs"]
+mod listeners;
+#[path = "handset-relay/notice.rs"]
+mod notice;
+#[path = "handset/pages.rs"]
+mod pages;
+#[path = "handset-relay/passed.rs"]
+mod passed;
 #[path = "handset-relay/settings.rs"]
 mod settings;
 #[path = "handset-relay/status.rs"]
@@ -14,10 +22,10 @@ use std::ffi::OsString;
 use std::fs::DirBuilder;
 use std::fs::File;
 use std::fs::OpenOptions;
-use std::future::pending;
 use std::io;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::net::SocketAddrV4;
 use std::ops::RangeInclusive;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -28,21 +36,14 @@ use std::process::ExitCode;
 use clap::CommandFactory as _;
 use clap::Parser;
 use clap::Subcommand;
-use handset::platform::native::log::Log;
 use handset::relay::carrier::Carrier;
 use handset::relay::carrier::Limits;
 use handset::relay::carrier::Parts;
-#[cfg(feature = "ftp")]
-use handset::relay::ftp;
-use handset::relay::http::Listener;
 use handset::relay::identity::Policy;
+use handset::relay::journal::Form;
 use handset::relay::journal::Journal;
-use handset::relay::monitor::Monitor;
 use handset::relay::neighbours::Neighbours;
 use handset::relay::tftp::Ports;
-use handset::relay::tftp::Server;
-use handset::relay::tftp::Settings;
-use handset::relay::tftp::remote::Remote;
 use handset::relay::upstream::Base;
 use handset::relay::upstream::Trust;
 use handset::relay::upstream::Upstream;
@@ -52,11 +53,25 @@ use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::task::LocalSet;
 
+use crate::listeners::Listeners;
+use crate::notice::Notice;
+use crate::passed::Passed;
+
+const EXAMPLES: &str = "\
+Examples:
+  handset-relay --upstream https://prov.example.net/SITE/KEY --name closet --state /var/lib/handset-relay
+      TFTP on port 69; files and uploads are kept while the line is down
+  handset-relay --upstream http://127.0.0.1:8080/lync --tftp '[::]:6969' --identity any --log text
+      beside a server on the same machine, for a try
+  handset-relay --settings /etc/handset-relay/handset-relay.toml check
+      what is wrong with the settings";
+
 /// Serves TFTP, FTP and plain-HTTP phones the files of an HTTPS server
 #[derive(Debug, Parser)]
 #[command(
+    name = "handset-relay",
     version,
-    about,
+    after_help = EXAMPLES,
     args_override_self = true,
     subcommand_negates_reqs = true
 )]
@@ -102,6 +117,12 @@ struct Arguments {
     /// Address to listen on for plain HTTP
     #[arg(long, value_name = "ADDRESS")]
     http: Option<SocketAddr>,
+    /// Tell phones that ask by SIP multicast where their files are [default address: 0.0.0.0:5060]
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true, default_missing_value = "0.0.0.0:5060")]
+    sip_pnp: Option<SocketAddrV4>,
+    /// What they are told instead of the relay's own address
+    #[arg(long, value_name = "URL", value_parser = told, requires = "sip_pnp")]
+    sip_pnp_url: Option<String>,
     /// Address on this machine to listen on for /health and /metrics
     #[arg(long, value_name = "ADDRESS", value_parser = own)]
     metrics: Option<SocketAddr>,
@@ -120,14 +141,31 @@ struct Arguments {
     /// Bytes that waiting uploads may take
     #[arg(long, value_name = "BYTES", default_value_t = 256 << 20)]
     spool_bytes: u64,
+    /// What standard error gets: json, an object a line, or text, for a person
+    #[arg(long, value_name = "FORM", default_value = "json", value_parser = form)]
+    log: Form,
 }
 
 /// What to do instead of serving.
 #[derive(Clone, Debug, Subcommand)]
 enum Command {
     /// Say what is wrong with the settings, and try what can be tried without harm
+    ///
+    /// Exit codes: 0 nothing is wrong, 1 something is.
+    #[command(
+        after_help = "Example: handset-relay --settings /etc/handset-relay/handset-relay.toml check"
+    )]
     Check,
+    #[command(
+        after_help = "Example: handset-relay completions bash > /usr/share/bash-completion/completions/handset-relay"
+    )]
+    Completions(pages::Completions),
+    #[command(after_help = "Example: handset-relay man /usr/local/share/man/man1")]
+    Man(pages::Man),
     /// Print how a running relay is
+    ///
+    /// Exit codes: 0 printed, 2 it does not answer.
+    #[command(after_help = "Example: handset-relay status --metrics http://127.0.0.1:9469/metrics")]
     Status {
         /// Where it tells [default: the address of --metrics]
         #[arg(long, value_name = "URL")]
@@ -142,7 +180,8 @@ struct Listen(Option<SocketAddr>);
 fn main() -> ExitCode {
     let given: Vec<OsString> = std::env::args_os().collect();
     let checking = lenient(&given).is_some_and(|it| it.subcommand_name() == Some("check"));
-    let ran = with_settings(given).and_then(|given| run(&Arguments::parse_from(given)));
+    let passed = Passed::take().map_err(|problem| vec![problem]);
+    let ran = with_settings(given).and_then(|given| run(&Arguments::parse_from(given), passed?));
     match ran {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
@@ -173,7 +212,7 @@ fn with_settings(mut given: Vec<OsString>) -> Result<Vec<OsString>, Vec<String>>
 }
 
 /// `false` where what was checked would not do.
-fn run(arguments: &Arguments) -> Result<bool, Vec<String>> {
+fn run(arguments: &Arguments, passed: Passed) -> Result<bool, Vec<String>> {
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| vec![error.to_string()])?;
     let running = async {
@@ -187,11 +226,26 @@ fn run(arguments: &Arguments) -> Result<bool, Vec<String>> {
             Some(Command::Check) => check::run(arguments, &mut io::stdout())
                 .await
                 .map_err(|error| error.to_string()),
-            None => serve(arguments).await.map(|()| true),
+            Some(Command::Completions(options)) => {
+                let printed = pages::completions(options, Arguments::command(), &mut io::stdout());
+                written(printed)
+            }
+            Some(Command::Man(options)) => {
+                written(pages::man(options, Arguments::command(), &mut io::stdout()))
+            }
+            None => serve(arguments, passed).await.map(|()| true),
         }
     };
     let ran = LocalSet::new().block_on(&runtime, running);
     ran.map_err(|problem| vec![problem])
+}
+
+/// Whoever asked may have closed the output.
+fn written(done: io::Result<ExitCode>) -> Result<bool, String> {
+    match done {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.to_string()),
+        _ => Ok(true),
+    }
 }
 
 impl Arguments {
@@ -202,135 +256,29 @@ impl Arguments {
     }
 }
 
-async fn serve(arguments: &Arguments) -> Result<(), String> {
-    let journal = Journal::new(Log::to(io::stderr()));
+async fn serve(arguments: &Arguments, passed: Passed) -> Result<(), String> {
+    let journal = Journal::to(io::stderr(), arguments.log);
+    let (notice, problem) = Notice::from_environment();
+    if let Some(problem) = problem {
+        journal.event("notify", &problem);
+    }
     let _lock = arguments.state.as_deref().map(lock).transpose()?;
-    let carrier = carrier(arguments, journal)?;
-    let listeners = Listeners::bind(arguments).await?;
+    let carrier = carrier(arguments, journal.clone())?;
+    let listeners = Listeners::bind(arguments, passed, &journal).await?;
+    let addresses = listeners.addresses();
     // Whoever started the relay may have closed its standard output.
-    for address in listeners.addresses() {
+    for address in &addresses {
         let _ = writeln!(io::stdout(), "{address}");
     }
-    tokio::select! {
+    notice.tell(&format!("READY=1\nSTATUS=serves {}", addresses.join(" ")));
+    let ended = tokio::select! {
         ended = listeners.run(&carrier) => ended.map_err(|error| error.to_string()),
         () = carrier.run() => Ok(()),
+        () = notice.run() => Ok(()),
         stopped = stopped() => stopped.map_err(|error| error.to_string()),
-    }
-}
-
-/// What the relay listens on.
-struct Listeners {
-    tftp: Option<Server>,
-    #[cfg(feature = "ftp")]
-    ftp: Option<ftp::Listener>,
-    http: Option<Listener>,
-    monitor: Option<Monitor>,
-}
-
-impl Listeners {
-    async fn bind(arguments: &Arguments) -> Result<Self, String> {
-        let tftp = arguments.tftp.0.map(|address| tftp(arguments, address));
-        let tftp = tftp.transpose()?;
-        let told = tftp.as_ref().map(Server::address);
-        let monitor = match arguments.metrics {
-            None => None,
-            Some(address) => Some(
-                Monitor::bind(address, told)
-                    .await
-                    .map_err(|error| deaf("metrics", address, &error))?,
-            ),
-        };
-        let http = match arguments.http {
-            None => None,
-            Some(address) => Some(
-                Listener::bind(address)
-                    .await
-                    .map_err(|error| deaf("http", address, &error))?,
-            ),
-        };
-        Ok(Self {
-            tftp,
-            #[cfg(feature = "ftp")]
-            ftp: bind_ftp(arguments)?,
-            http,
-            monitor,
-        })
-    }
-
-    /// Where, in the order of the flags.
-    fn addresses(&self) -> Vec<String> {
-        let tftp = self.tftp.as_ref();
-        let tftp = tftp.map(|it| format!("tftp://{}", it.address()));
-        #[cfg(feature = "ftp")]
-        let ftp = self
-            .ftp
-            .as_ref()
-            .map(|it| format!("ftp://{}", it.address()));
-        #[cfg(not(feature = "ftp"))]
-        let ftp = None;
-        let http = self.http.as_ref();
-        let http = http.map(|it| format!("http://{}", it.address()));
-        let monitor = self.monitor.as_ref();
-        let monitor = monitor.map(|it| format!("http://{}/metrics", it.address()));
-        [tftp, ftp, http, monitor].into_iter().flatten().collect()
-    }
-
-    /// Serves until a listener fails for good.
-    async fn run(self, carrier: &Carrier) -> io::Result<()> {
-        let tftp = async {
-            match self.tftp {
-                Some(server) => server.run(Remote::new(carrier.clone())).await,
-                None => pending().await,
-            }
-        };
-        #[cfg(feature = "ftp")]
-        let ftp = async {
-            match self.ftp {
-                Some(listener) => listener.run(carrier.clone()).await,
-                None => pending().await,
-            }
-        };
-        #[cfg(not(feature = "ftp"))]
-        let ftp = pending::<()>();
-        let http = async {
-            match self.http {
-                Some(listener) => listener.run(carrier.clone()).await,
-                None => pending().await,
-            }
-        };
-        let monitor = async {
-            match self.monitor {
-                Some(monitor) => monitor.run(carrier.clone()).await,
-                None => pending().await,
-            }
-        };
-        tokio::select! {
-            ended = tftp => ended,
-            () = monitor => Ok(()),
-            () = ftp => Ok(()),
-            () = http => Ok(()),
-        }
-    }
-}
-
-fn deaf(flag: &str, address: SocketAddr, error: &io::Error) -> String {
-    format!("cannot listen on {address}: {error} (--{flag} takes another address)")
-}
-
-#[cfg(feature = "ftp")]
-fn bind_ftp(arguments: &Arguments) -> Result<Option<ftp::Listener>, String> {
-    let Some(address) = arguments.ftp else {
-        return Ok(None);
     };
-    let settings = ftp::Settings {
-        address,
-        passive_ports: arguments.ftp_passive_ports.clone(),
-        active: arguments.ftp_active,
-    };
-    let listener = ftp::Listener::bind(settings);
-    listener
-        .map(Some)
-        .map_err(|error| deaf("ftp", address, &error))
+    notice.tell("STOPPING=1");
+    ended
 }
 
 /// Only one relay may use a directory.
@@ -384,18 +332,6 @@ fn trust(arguments: &Arguments) -> Trust {
     }
 }
 
-fn tftp(arguments: &Arguments, address: SocketAddr) -> Result<Server, String> {
-    let settings = Settings {
-        ports: arguments.tftp_ports.clone(),
-        ..Settings::new(address)
-    };
-    let server = Server::bind(settings).map_err(|error| deaf("tftp", address, &error))?;
-    if let Some(small) = server.small_buffer() {
-        eprintln!("handset-relay: {small}");
-    }
-    Ok(server)
-}
-
 async fn stopped() -> io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -419,6 +355,27 @@ fn own(text: &str) -> Result<SocketAddr, String> {
     let address: Option<SocketAddr> = text.parse().ok();
     let own = address.filter(|address| address.ip().is_loopback());
     own.ok_or_else(|| "give an address of this machine alone, such as 127.0.0.1:9469".to_owned())
+}
+
+/// An address as phones take it.
+fn told(text: &str) -> Result<String, String> {
+    let (scheme, rest) = text.split_once("://").unwrap_or_default();
+    let known = ["ftp", "http", "https", "tftp"].contains(&scheme);
+    let plain = text.len() <= 200 && text.bytes().all(|byte| byte.is_ascii_graphic());
+    match known && plain && !rest.is_empty() {
+        true => Ok(text.to_owned()),
+        false => {
+            Err("give http://, https://, tftp:// or ftp://, HOST and perhaps a path".to_owned())
+        }
+    }
+}
+
+fn form(text: &str) -> Result<Form, String> {
+    match text {
+        "json" => Ok(Form::Json),
+        "text" => Ok(Form::Text),
+        _ => Err("give json or text".to_owned()),
+    }
 }
 
 /// A name as the site's file may have it.

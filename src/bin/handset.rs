@@ -118,6 +118,9 @@ enum Command {
     )]
     Boot(boot::Arguments),
     Check(check::Check),
+    #[command(
+        after_help = "Example: handset completions bash > /usr/share/bash-completion/completions/handset"
+    )]
     Completions(pages::Completions),
     /// What to tell a DHCP server, and what a phone makes of it
     #[command(subcommand)]
@@ -185,6 +188,7 @@ enum Command {
         #[command(flatten)]
         devices: Devices,
     },
+    #[command(after_help = "Example: handset man /usr/local/share/man/man1")]
     Man(pages::Man),
     /// Prints the line for [passwords] of a site, and a password drawn at random
     #[command(after_help = "Example: handset password staff")]

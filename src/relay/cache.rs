@@ -194,12 +194,14 @@ impl Cache {
             .as_ref()
             .and_then(|found| serde_json::from_slice::<About>(&found.about).ok())
             .filter(|about| whole && about.key == key.0);
-        let (Some(found), Some(about)) = (found, about) else {
+        let (Some(found), Some(about)) = (&found, about) else {
             if self.0.index.borrow_mut().remove(&key.0) {
                 self.0.metrics.damaged.count();
             }
-            // Damaged or not there: the next answer takes its place.
-            let _ = self.0.shelf.remove(&key.0);
+            if found.is_some() {
+                // Damaged: the next answer takes its place. What was not there may be by now, and is good.
+                let _ = self.0.shelf.remove(&key.0);
+            }
             return None;
         };
         let checked = found.file.metadata().ok()?.modified().ok()?;
@@ -208,7 +210,7 @@ impl Cache {
         let _ = found.file.set_times(times);
         let (checked_here, reader) = self.0.index.borrow_mut().read(&key.0)?;
         Some(Entry {
-            file: found.file,
+            file: found.file.clone(),
             length: found.length,
             about: Rc::new(about),
             key: key.clone(),

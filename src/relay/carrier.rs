@@ -47,6 +47,8 @@ use crate::relay::sealed::Found;
 use crate::relay::spool::Spool;
 use crate::relay::upstream::Ask;
 use crate::relay::upstream::Fetched;
+use crate::relay::upstream::Health;
+use crate::relay::upstream::REDIRECTS;
 use crate::relay::upstream::Upstream;
 use crate::relay::upstream::UpstreamError;
 use crate::tftp::name::FileName;
@@ -125,6 +127,17 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The body.
     pub body: Body,
+    /// The server could not be asked, and may have another by now.
+    pub stale: bool,
+}
+
+/// How long a file is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Length {
+    /// Its bytes.
+    pub bytes: u64,
+    /// The server could not be asked: good enough to be told, and not to write by.
+    pub stale: bool,
 }
 
 impl Visitor {
@@ -188,10 +201,12 @@ impl Carrier {
 
     /// What is counted.
     pub fn metrics(&self) -> &Metrics {
-        let health = self.0.upstream.health().state();
-        let reached = health.is_some_and(|(reached, _)| reached);
-        self.0.metrics.upstream_reached.set(reached.into());
         &self.0.metrics
+    }
+
+    /// What is known of the server.
+    pub fn health(&self) -> &Health {
+        self.0.upstream.health()
     }
 
     /// The log.
@@ -225,12 +240,15 @@ impl Carrier {
     }
 
     /// How long the file of this name is, with what was uploaded of it and the server does not have yet: where an upload goes on.
-    pub async fn length(&self, visitor: &Visitor, name: &FileName) -> Result<u64, Failure> {
+    pub async fn length(&self, visitor: &Visitor, name: &FileName) -> Result<Length, Failure> {
         let target = Target::of(name);
         let word = self.judge(visitor, &target)?;
         let spool = self.0.spool.as_ref();
-        if let Some(length) = spool.and_then(|spool| spool.end(&word, target.as_str())) {
-            return Ok(length);
+        if let Some(bytes) = spool.and_then(|spool| spool.end(&word, target.as_str())) {
+            return Ok(Length {
+                bytes,
+                stale: false,
+            });
         }
         let wanted = Wanted {
             method: Method::HEAD,
@@ -243,7 +261,10 @@ impl Carrier {
         }
         let length = answer.headers.get(header::CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-        length.ok_or_else(|| Failure::new(FailureKind::Other, "the server tells no length"))
+        let stale = answer.stale;
+        length
+            .map(|bytes| Length { bytes, stale })
+            .ok_or_else(|| Failure::new(FailureKind::Other, "the server tells no length"))
     }
 
     /// Begins an upload under this name; `append` is where it continues what was uploaded before.
@@ -359,6 +380,11 @@ impl Carrier {
     fn request(&self, visitor: &Visitor, word: &Word, wanted: &Wanted) -> Ask {
         let mut ask = Ask::new(wanted.method.clone(), wanted.target.as_str());
         ask.headers = wanted.headers.clone();
+        ask.redirects = match visitor.protocol {
+            Protocol::Ftp | Protocol::Tftp => REDIRECTS,
+            // Whoever speaks HTTP is told where the file is, and may have another way there.
+            Protocol::Http => 0,
+        };
         self.introduce(&mut ask.headers, &word.to_string(), &visitor.base);
         ask
     }
@@ -393,6 +419,7 @@ impl Answer {
             status: StatusCode::OK,
             headers: HeaderMap::new(),
             body: Body::of_parts(parts),
+            stale: false,
         }
     }
 
@@ -402,6 +429,7 @@ impl Answer {
             status,
             headers,
             body: Body::of_bytes(bytes),
+            stale: false,
         }
     }
 }

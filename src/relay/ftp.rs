@@ -76,7 +76,42 @@ impl Listener {
         let both = settings.address.is_ipv6() && settings.address.ip().is_unspecified();
         let other = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port());
         let second = both.then(|| listen(other)).transpose()?;
-        Ok(Self {
+        Ok(Self::over(first, second, address, settings))
+    }
+
+    /// The same on sockets that listen already, one or two; the settings' address does not count.
+    pub fn on(sockets: Vec<std::net::TcpListener>, settings: Settings) -> io::Result<Self> {
+        let mut listening = Vec::new();
+        for socket in sockets {
+            let socket = Socket::from(socket);
+            if socket.domain()? == Domain::IPV6 && !socket.only_v6()? {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "the socket takes IPv4, too (give one with BindIPv6Only=ipv6-only, and one of IPv4)",
+                ));
+            }
+            socket.set_nonblocking(true)?;
+            listening.push(TcpListener::from_std(socket.into())?);
+        }
+        let mut listening = listening.into_iter();
+        let (Some(first), second, None) = (listening.next(), listening.next(), listening.next())
+        else {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "give one socket, or two",
+            ));
+        };
+        let address = first.local_addr()?;
+        Ok(Self::over(first, second, address, settings))
+    }
+
+    fn over(
+        first: TcpListener,
+        second: Option<TcpListener>,
+        address: SocketAddr,
+        settings: Settings,
+    ) -> Self {
+        Self {
             first,
             second,
             address,
@@ -86,7 +121,7 @@ impl Listener {
                 local: None,
             },
             active: settings.active,
-        })
+        }
     }
 
     /// Where it listens.

@@ -63,6 +63,14 @@ impl Listener {
         Ok(Self { listener, address })
     }
 
+    /// The same on a socket that listens already.
+    pub fn on(socket: std::net::TcpListener) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(socket)?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address })
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address

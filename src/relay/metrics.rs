@@ -95,6 +95,8 @@ pub struct Metrics {
     pub negative_hits: Counter,
     /// Files of the cache that were damaged.
     pub damaged: Counter,
+    /// Phones that asked by SIP multicast, and were told where their files are.
+    pub pnp_answers: Counter,
     /// Requests for other phones' files.
     pub refusals: Counter,
     /// Uploads that the server accepted.
@@ -109,8 +111,6 @@ pub struct Metrics {
     pub spool_bytes: Gauge,
     /// The age of the oldest, in seconds.
     pub spool_age: Gauge,
-    /// 1 if the last request to the server was answered, 0 if not.
-    pub upstream_reached: Gauge,
 }
 
 /// A number that only grows.

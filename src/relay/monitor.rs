@@ -27,6 +27,8 @@ use crate::relay::carrier::Carrier;
 use crate::relay::metrics::Ending;
 use crate::relay::metrics::Metrics;
 use crate::relay::metrics::Protocol;
+use crate::relay::upstream::Health;
+use crate::relay::upstream::Trouble;
 
 /// A listening socket, and what it tells of.
 #[derive(Debug)]
@@ -88,7 +90,10 @@ async fn serve(stream: TcpStream, carrier: Carrier, tftp: Option<SocketAddr>) {
 fn answer(path: &str, carrier: &Carrier, tftp: Option<SocketAddr>) -> Response<String> {
     let (status, text) = match path {
         "/health" => (StatusCode::OK, "ok\n".to_owned()),
-        "/metrics" => (StatusCode::OK, page(carrier.metrics(), tftp)),
+        "/metrics" => (
+            StatusCode::OK,
+            page(carrier.metrics(), carrier.health(), tftp),
+        ),
         _ => (StatusCode::NOT_FOUND, "not found\n".to_owned()),
     };
     let mut response = Response::new(text);
@@ -99,11 +104,12 @@ fn answer(path: &str, carrier: &Carrier, tftp: Option<SocketAddr>) -> Response<S
 }
 
 /// All that is counted.
-fn page(metrics: &Metrics, tftp: Option<SocketAddr>) -> String {
+fn page(metrics: &Metrics, health: &Health, tftp: Option<SocketAddr>) -> String {
     let mut page = String::new();
     transfers(&mut page, metrics);
     counters(&mut page, metrics);
     gauges(&mut page, metrics);
+    upstream(&mut page, health);
     if let Some(dropped) = tftp.and_then(drops) {
         let help = "Datagrams that found no room in the TFTP socket";
         row(&mut page, "tftp_drops_total", "counter", help, dropped);
@@ -137,6 +143,11 @@ fn counters(page: &mut String, metrics: &Metrics) {
             "negative_hits",
             "Missing files that the server was not asked for again",
             &metrics.negative_hits,
+        ),
+        (
+            "pnp_answers",
+            "Phones that asked by SIP multicast and were told",
+            &metrics.pnp_answers,
         ),
         (
             "refusals",
@@ -178,46 +189,90 @@ fn gauges(page: &mut String, metrics: &Metrics) {
             "The age of the oldest",
             &metrics.spool_age,
         ),
-        (
-            "upstream_reached",
-            "Whether the last request to the server was answered",
-            &metrics.upstream_reached,
-        ),
     ] {
         row(page, name, "gauge", help, gauge.value());
     }
 }
 
+/// Whether the server can be reached. Before it was asked, nobody knows since when.
+fn upstream(page: &mut String, health: &Health) {
+    let state = health.state();
+    let reached = state.is_some_and(|it| it.reached);
+    let help = "Whether the last request to the server was answered";
+    row(page, "upstream_reached", "gauge", help, reached.into());
+    if let Some(state) = state {
+        let help = "Since when that is so, in seconds since 1970";
+        let name = "upstream_reached_since_timestamp_seconds";
+        row(page, name, "gauge", help, state.since);
+    }
+    let name = "upstream_errors_total";
+    head(
+        page,
+        name,
+        "counter",
+        "Requests that came to nothing, by kind",
+    );
+    for kind in Trouble::ALL {
+        let count = health.errors(kind);
+        labelled(page, name, &[("kind", kind.name())], count);
+    }
+    if let Some((kind, at)) = health.last_error() {
+        let name = "upstream_last_error_timestamp_seconds";
+        head(
+            page,
+            name,
+            "gauge",
+            "When the last of them was, in seconds since 1970",
+        );
+        labelled(page, name, &[("kind", kind.name())], at);
+    }
+}
+
 fn transfers(page: &mut String, metrics: &Metrics) {
-    let head = "# HELP handset_relay_transfers_total Transfers that ended, by protocol and result\n# TYPE handset_relay_transfers_total counter\n";
-    page.push_str(head);
+    let name = "transfers_total";
+    head(
+        page,
+        name,
+        "counter",
+        "Transfers that ended, by protocol and result",
+    );
     for protocol in Protocol::ALL {
         for ending in Ending::ALL {
-            let (by, how) = (protocol.name(), ending.name());
-            let count = metrics.transfers(protocol, ending);
-            // A text takes all that is written to it.
-            let _ = writeln!(
-                page,
-                "handset_relay_transfers_total{{protocol=\"{by}\",result=\"{how}\"}} {count}"
-            );
+            let labels = [("protocol", protocol.name()), ("result", ending.name())];
+            labelled(page, name, &labels, metrics.transfers(protocol, ending));
         }
     }
-    page.push_str("# HELP handset_relay_bytes_total Bytes of files that were moved\n# TYPE handset_relay_bytes_total counter\n");
+    let name = "bytes_total";
+    head(page, name, "counter", "Bytes of files that were moved");
     for protocol in Protocol::ALL {
-        let (by, count) = (protocol.name(), metrics.bytes(protocol));
-        let _ = writeln!(
-            page,
-            "handset_relay_bytes_total{{protocol=\"{by}\"}} {count}"
-        );
+        let labels = [("protocol", protocol.name())];
+        labelled(page, name, &labels, metrics.bytes(protocol));
     }
 }
 
 fn row(page: &mut String, name: &str, kind: &str, help: &str, value: u64) {
-    let name = format!("handset_relay_{name}");
+    head(page, name, kind, help);
+    labelled(page, name, &[], value);
+}
+
+fn head(page: &mut String, name: &str, kind: &str, help: &str) {
+    // A text takes all that is written to it.
     let _ = writeln!(
         page,
-        "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}"
+        "# HELP handset_relay_{name} {help}\n# TYPE handset_relay_{name} {kind}"
     );
+}
+
+fn labelled(page: &mut String, name: &str, labels: &[(&str, &str)], value: u64) {
+    let labels: Vec<String> = labels
+        .iter()
+        .map(|(label, value)| format!("{label}=\"{value}\""))
+        .collect();
+    let labels = match labels.as_slice() {
+        [] => String::new(),
+        labels => format!("{{{}}}", labels.join(",")),
+    };
+    let _ = writeln!(page, "handset_relay_{name}{labels} {value}");
 }
 
 /// Datagrams that the system threw away (proc(5): the last column); `None` where it does not say.
@@ -249,6 +304,7 @@ mod tests {
     use super::dropped;
     use super::page;
     use crate::relay::metrics::Metrics;
+    use crate::relay::upstream::Health;
 
     #[test]
     fn lost_datagrams() {
@@ -263,7 +319,7 @@ mod tests {
     /// Each line is a comment or a name and a number; each name has its kind before it.
     #[test]
     fn the_page_is_well_formed() {
-        let page = page(&Metrics::default(), None);
+        let page = page(&Metrics::default(), &Health::default(), None);
         let mut known = String::new();
         for line in page.lines() {
             if let Some(comment) = line.strip_prefix("# TYPE ") {

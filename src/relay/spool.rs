@@ -60,6 +60,8 @@ struct Shared {
     taken: Cell<u64>,
     number: Cell<u64>,
     waiting: RefCell<BTreeMap<u64, Waiting>>,
+    /// Those that wait no more, whose files could not be moved away.
+    left: RefCell<BTreeMap<u64, Left>>,
     schedule: RefCell<Schedule<Place>>,
     changed: Notify,
     /// The warning was given, and there has been no room since.
@@ -75,6 +77,15 @@ pub(super) type Place = (Option<MacAddress>, String);
 struct Waiting {
     about: Rc<About>,
     bytes: u64,
+}
+
+/// A file that is only in the way.
+#[derive(Clone, Debug)]
+struct Left {
+    about: Rc<About>,
+    bytes: u64,
+    /// Why the server did not take it; `None` where it did.
+    rejected: Option<String>,
 }
 
 /// What is known of an upload.
@@ -145,6 +156,7 @@ impl Spool {
             limit,
             taken: Cell::default(),
             waiting: RefCell::default(),
+            left: RefCell::default(),
             schedule: RefCell::default(),
             changed: Notify::new(),
             warned: Cell::default(),
@@ -168,7 +180,12 @@ impl Spool {
         let about = found.and_then(|found| serde_json::from_slice(&found.about).ok());
         match about {
             Some(about) => self.enter(number, Rc::new(about), bytes),
-            None => self.put_aside(number, "it is damaged"),
+            // What cannot be moved is tried again at the next start, and takes room until then.
+            None => {
+                if self.put_aside(number, "it is damaged").is_err() {
+                    self.0.taken.set(self.0.taken.get() + bytes);
+                }
+            }
         }
     }
 
@@ -242,6 +259,7 @@ impl Spool {
         let start = Instant::now();
         let mut tasks = JoinSet::new();
         loop {
+            self.clear().await;
             self.count();
             let next = self.0.schedule.borrow_mut().next(start.elapsed());
             if let Some((place, number)) = next {
@@ -297,32 +315,81 @@ impl Spool {
         let setback = match delivery {
             Delivery::Accepted => {
                 self.0.metrics.delivered.count();
-                let (shelf, name) = (self.0.shelf.clone(), name_of(number));
-                // Should this fail, the server gets it twice.
-                let _ = task::spawn_blocking(move || shelf.remove(&name)).await;
+                let removed = self.remove(number).await;
+                self.leave(number, None, removed);
                 None
             }
             Delivery::Rejected(reason) => {
-                self.put_aside(number, &reason);
+                let moved = self.put_aside(number, &reason);
+                self.leave(number, Some(reason), moved);
                 None
             }
             Delivery::Failed => Some(Setback::File),
             Delivery::Away(said) => Some(Setback::Server(said)),
         };
         let mut schedule = self.0.schedule.borrow_mut();
-        let Some(setback) = setback else {
-            schedule.done(place);
-            if let Some(gone) = self.0.waiting.borrow_mut().remove(&number) {
-                let taken = &self.0.taken;
-                taken.set(taken.get().saturating_sub(gone.bytes));
-            }
-            return;
-        };
-        schedule.failed(place, now, setback, chance());
+        match setback {
+            None => schedule.done(place),
+            Some(setback) => schedule.failed(place, now, setback, chance()),
+        }
     }
 
-    /// Puts an upload aside that will never be taken. What cannot be moved is tried again at the next start.
-    fn put_aside(&self, number: u64, reason: &str) {
+    /// An upload waits no more. Its room is given back once its file is gone.
+    fn leave(&self, number: u64, rejected: Option<String>, gone: io::Result<()>) {
+        let Some(Waiting { about, bytes }) = self.0.waiting.borrow_mut().remove(&number) else {
+            return;
+        };
+        let Err(error) = gone else {
+            return self.give_back(bytes);
+        };
+        let name = name_of(number);
+        let reason = format!(
+            "spool/{name} need not wait any more and is still there: {error}; it takes room, and is sent again after a restart"
+        );
+        self.0.journal.event("spool", &reason);
+        let left = Left {
+            about,
+            bytes,
+            rejected,
+        };
+        self.0.left.borrow_mut().insert(number, left);
+    }
+
+    /// Tries again to move away what need not wait.
+    async fn clear(&self) {
+        let left = self.0.left.borrow().clone();
+        for (number, it) in left {
+            let gone = match &it.rejected {
+                None => self.remove(number).await,
+                Some(reason) => {
+                    let upload = Some(&*it.about);
+                    self.move_aside(&name_of(number), &Rejected { reason, upload })
+                }
+            };
+            if gone.is_ok() {
+                self.0.left.borrow_mut().remove(&number);
+                self.give_back(it.bytes);
+            }
+        }
+    }
+
+    /// Removes a file. Should the system end before that is on the disk, the server gets it twice.
+    async fn remove(&self, number: u64) -> io::Result<()> {
+        let (shelf, name) = (self.0.shelf.clone(), name_of(number));
+        let removing = task::spawn_blocking(move || shelf.remove(&name));
+        match removing.await.map_err(io::Error::other)? {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+
+    fn give_back(&self, bytes: u64) {
+        let taken = &self.0.taken;
+        taken.set(taken.get().saturating_sub(bytes));
+    }
+
+    /// Puts an upload aside that will never be taken. What cannot be moved stays.
+    fn put_aside(&self, number: u64, reason: &str) -> io::Result<()> {
         self.0.metrics.rejected.count();
         let name = name_of(number);
         let waiting = self.0.waiting.borrow().get(&number).cloned();
@@ -346,6 +413,7 @@ impl Spool {
             }
             None => self.0.journal.event("upload-rejected", &said),
         }
+        moved
     }
 
     fn move_aside(&self, name: &str, report: &Rejected<'_>) -> io::Result<()> {
@@ -469,8 +537,7 @@ impl Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        let taken = &self.spool.0.taken;
-        taken.set(taken.get().saturating_sub(self.taken));
+        self.spool.give_back(self.taken);
     }
 }
 

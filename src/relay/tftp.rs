@@ -17,6 +17,7 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::net::SocketAddr;
+use std::net::UdpSocket;
 use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::time::Duration;
@@ -127,6 +128,15 @@ impl Server {
     /// Begins to listen; must be called within a runtime.
     pub fn bind(settings: Settings) -> io::Result<Self> {
         let listening = Listening::bind(settings.listen, settings.receive_buffer)?;
+        Ok(Self {
+            listening: Rc::new(listening),
+            settings,
+        })
+    }
+
+    /// The same on a socket that is bound already; the settings' address does not count.
+    pub fn on(socket: UdpSocket, settings: Settings) -> io::Result<Self> {
+        let listening = Listening::over(socket, settings.receive_buffer)?;
         Ok(Self {
             listening: Rc::new(listening),
             settings,

@@ -1,18 +1,21 @@
 //! The server that the relay asks: HTTP/2 (RFC 9113) where it speaks that, else HTTP/1.1 (RFC 9112), over TLS, with a deadline
 //! on every step.
 //!
-//! What it deliberately does not do: no redirects, no compression, for the length of what comes must be known to be told, and
-//! no names but below the address that it was given.
+//! What it deliberately does not do: no compression, for the length of what comes must be known to be told, and no names but below
+//! the address that it was given, or that the server redirects to.
 
 mod connection;
+mod elsewhere;
+mod health;
 mod trust;
 
-use std::cell::Cell;
 use std::fmt;
+use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 use std::task::ready;
@@ -33,10 +36,16 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time;
 use tokio::time::Sleep;
+use tokio_rustls::rustls::ClientConfig;
 
 use crate::relay::upstream::connection::Connection;
 use crate::relay::upstream::connection::Lease;
 use crate::relay::upstream::connection::Pool;
+pub use crate::relay::upstream::elsewhere::REDIRECTS;
+use crate::relay::upstream::elsewhere::leads_on;
+pub use crate::relay::upstream::health::Health;
+pub use crate::relay::upstream::health::State;
+pub use crate::relay::upstream::health::Trouble;
 pub use crate::relay::upstream::trust::Trust;
 pub use crate::relay::upstream::trust::TrustError;
 
@@ -70,6 +79,8 @@ struct Shared {
     pool: Pool,
     health: Health,
     deadlines: Deadlines,
+    /// For other addresses, which the relay's certificate is not for.
+    elsewhere: Arc<ClientConfig>,
 }
 
 /// How long is waited for the server.
@@ -107,6 +118,8 @@ pub struct Ask {
     pub body: Bytes,
     /// How long the answer may take to begin, if that is less than for others.
     pub patience: Option<Duration>,
+    /// How many redirects in a row are followed.
+    pub redirects: u8,
 }
 
 /// An answer that has begun.
@@ -118,6 +131,8 @@ pub struct Fetched {
     pub headers: HeaderMap,
     /// Its body.
     pub body: Fetching,
+    /// It comes from where the server redirects to.
+    pub elsewhere: bool,
 }
 
 /// Why there is no answer.
@@ -146,13 +161,23 @@ impl FromStr for Base {
 
     fn from_str(text: &str) -> Result<Self, BaseError> {
         let uri: Uri = text.parse().map_err(|_| BaseError::Form)?;
+        if uri.query().is_some() {
+            return Err(BaseError::Form);
+        }
+        Self::of(&uri)
+    }
+}
+
+impl Base {
+    /// The address without its query.
+    fn of(uri: &Uri) -> Result<Self, BaseError> {
         let secure = match uri.scheme_str() {
             Some("https") => true,
             Some("http") => false,
             _ => return Err(BaseError::Form),
         };
         let authority = uri.authority().ok_or(BaseError::Form)?;
-        if uri.query().is_some() || authority.as_str().contains('@') {
+        if authority.as_str().contains('@') {
             return Err(BaseError::Form);
         }
         let host = authority.host().trim_matches(['[', ']']).to_owned();
@@ -169,9 +194,7 @@ impl FromStr for Base {
             path: uri.path().trim_end_matches('/').to_owned(),
         })
     }
-}
 
-impl Base {
     /// A file's path. It is appended, so that no name can lead elsewhere.
     fn path_of(&self, target: &str) -> String {
         format!("{}/{target}", self.path)
@@ -205,12 +228,33 @@ impl Upstream {
         trust: &Trust,
         deadlines: Deadlines,
     ) -> Result<Self, TrustError> {
+        let stranger = Trust {
+            identity: None,
+            ..trust.clone()
+        };
         Ok(Self(Rc::new(Shared {
             base,
-            pool: Pool::new(trust.config()?),
+            pool: Pool::new(Arc::new(trust.config()?)),
             health: Health::default(),
             deadlines,
+            elsewhere: Arc::new(stranger.config()?),
         })))
+    }
+
+    /// Another address, for one request.
+    fn elsewhere(&self, base: Base) -> Self {
+        let elsewhere = self.0.elsewhere.clone();
+        Self(Rc::new(Shared {
+            base,
+            pool: Pool::new(elsewhere.clone()),
+            health: Health::default(),
+            deadlines: self.0.deadlines,
+            elsewhere,
+        }))
+    }
+
+    fn base(&self) -> &Base {
+        &self.0.base
     }
 
     /// What is known of whether it can be reached.
@@ -220,22 +264,30 @@ impl Upstream {
 
     /// Asks; done when the answer begins.
     pub async fn send(&self, ask: &Ask) -> Result<Fetched, UpstreamError> {
+        let fetched = self.fetch(ask).await?;
+        if !leads_on(ask, fetched.status) {
+            return Ok(fetched);
+        }
+        let followed = self.follow(ask, fetched).await;
+        // The server was reached; it is what it said that did not hold.
+        followed.inspect_err(|error| self.0.health.count(error))
+    }
+
+    async fn fetch(&self, ask: &Ask) -> Result<Fetched, UpstreamError> {
         let begun = Instant::now();
         let answer = self.exchange(ask).await;
-        self.0.health.note(&answer, begun);
+        self.0.health.note(answer.as_ref().err(), begun.elapsed());
         let (head, connection) = answer?;
         let (head, incoming) = head.into_parts();
-        if is_encoded(&head.headers) {
-            return Err(UpstreamError::Misbehaved("the server compressed the file"));
-        }
-        if is_endless(&head, &incoming) {
-            return Err(UpstreamError::Misbehaved(
-                "the server does not say where the file ends",
-            ));
+        if let Some(problem) = problem_of(&head, &incoming) {
+            let error = UpstreamError::Misbehaved(problem);
+            self.0.health.count(&error);
+            return Err(error);
         }
         Ok(Fetched {
             status: head.status,
             headers: head.headers,
+            elsewhere: false,
             body: Fetching {
                 length: incoming.size_hint().exact(),
                 incoming,
@@ -289,6 +341,7 @@ impl Ask {
             headers: HeaderMap::new(),
             body: Bytes::new(),
             patience: None,
+            redirects: 0,
         }
     }
 
@@ -343,7 +396,7 @@ impl Fetching {
         }
         if let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(context) {
             self.waiting = None;
-            let frame = frame.transpose().map_err(down)?;
+            let frame = frame.transpose().map_err(|error| self.broke(error))?;
             if frame.is_none() {
                 self.give_back();
             }
@@ -357,7 +410,18 @@ impl Fetching {
                 .as_mut()
                 .poll(context)
         );
-        Poll::Ready(Err(down(format!("nothing came for {stall:?}"))))
+        let late = io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("nothing came for {stall:?}"),
+        );
+        Poll::Ready(Err(self.broke(late)))
+    }
+
+    /// It was reached, but did not keep to it.
+    fn broke(&self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> UpstreamError {
+        let error = down(error);
+        self.upstream.0.health.count(&error);
+        error
     }
 
     /// Reads a body that is of no interest to its end, so that its connection can be used again, if it is short.
@@ -396,40 +460,16 @@ impl std::error::Error for UpstreamError {
     }
 }
 
-/// Whether the server can be reached, from what came of the requests to it.
-#[derive(Debug, Default)]
-pub struct Health {
-    /// Whether the last request was answered, and since when that is so.
-    state: Cell<Option<(bool, Instant)>>,
-    /// When it was last found silent, and not only closed.
-    silent: Cell<Option<Instant>>,
-}
-
-impl Health {
-    /// Whether the last request was answered, and for how long that has been so; `None` before the first.
-    pub fn state(&self) -> Option<(bool, Duration)> {
-        let (reached, since) = self.state.get()?;
-        Some((reached, since.elapsed()))
-    }
-
-    /// Whether it has just let a request wait in vain: what need not wait for it should not.
-    pub fn is_silent(&self) -> bool {
-        let silent = self.silent.get();
-        silent.is_some_and(|since| since.elapsed() < SILENCE)
-    }
-
-    fn note<T>(&self, answer: &Result<T, UpstreamError>, begun: Instant) {
-        let reached = answer.is_ok();
-        if self.state.get().is_none_or(|(before, _)| before != reached) {
-            self.state.set(Some((reached, Instant::now())));
-        }
-        let waited = begun.elapsed() >= WAITED;
-        self.silent.set((!reached && waited).then(Instant::now));
-    }
-}
-
 fn down(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> UpstreamError {
     UpstreamError::Down(error.into())
+}
+
+/// What keeps an answer from being a file.
+fn problem_of(head: &Parts, incoming: &Incoming) -> Option<&'static str> {
+    if is_encoded(&head.headers) {
+        return Some("the server compressed the file");
+    }
+    is_endless(head, incoming).then_some("the server does not say where the file ends")
 }
 
 fn is_encoded(headers: &HeaderMap) -> bool {
@@ -453,10 +493,6 @@ fn is_this_machine(host: &str) -> bool {
 
 /// What is read of a body that nobody wants.
 const SHORT: usize = 64 << 10;
-/// A failure that took so long is one by silence.
-const WAITED: Duration = Duration::from_secs(1);
-/// For how long one that was silent is taken to be.
-const SILENCE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

@@ -25,6 +25,8 @@ pub const AUDIOCODES: Vendor = Vendor {
         "AUDC-IPPhone-{model}_UC_{version}/",
     ],
     posts: false,
+    // 400HD Administrator's Manual 2.2.8, section 10.2: the phone looks for its usual names there.
+    sip_pnp: Some("{base}"),
     factory_password: None,
     certificate: &[("CN", "{mac}")],
     hand_over: HandOver::All,

@@ -30,6 +30,8 @@ pub const PANASONIC: Vendor = Vendor {
         "Panasonic_{model}/{version}",
     ],
     posts: false,
+    // KX-UTG200 guide, section 2.2.1: the phone puts its model in.
+    sip_pnp: Some("{base}/{MODEL}.cfg"),
     factory_password: None,
     certificate: &[("CN", "{mac}")],
     // What a device's own file says goes before the file that DHCP led to (KX-UT123, page 46). Whether a KX-UTG

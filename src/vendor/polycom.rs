@@ -43,6 +43,7 @@ pub const POLYCOM: Vendor = Vendor {
         "Poly{brand}-{model}-UA/{version}",
     ],
     posts: false,
+    sip_pnp: None,
     factory_password: Some(("PlcmSpIp", "PlcmSpIp")),
     certificate: &[("CN", "{mac}")],
     hand_over: HandOver::All,

@@ -145,6 +145,14 @@ pub(crate) async fn kept(carrier: &Carrier, count: u64) {
     until(|| carrier.metrics().cache_writes.total() >= count).await;
 }
 
+/// The same of a relay that is a program, which is asked until it has what it keeps: phones do not wait for its disk.
+pub(crate) fn until_kept(mut asked: impl FnMut() -> bool) {
+    let begun = std::time::Instant::now();
+    while !asked() {
+        assert!(begun.elapsed() < Duration::from_secs(60));
+    }
+}
+
 /// How it comes to nothing.
 pub(crate) async fn failure(carrier: &Carrier, peer: &str, name: &str) -> FailureKind {
     fetch(carrier, peer, name).await.unwrap_err().kind

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::branch::until_kept;
 use crate::programs::Program;
 use crate::site::File;
 use crate::site::Site;
@@ -246,7 +247,12 @@ fn appends() {
     site.put("0004f2000500-app.log", "no-cache", b"0123456789");
     assert_eq!(session.write("APPE 0004f2000500-app.log", b"abc"), 226);
     site.wait(|asked| asked.iter().any(|it| it.body == b"abc"));
+    // What is kept may be told and read while the server is away, and not written by: it may have grown there.
+    site.put("kept.log", "no-cache", b"0123456789");
+    assert_eq!(session.read("kept.log"), (b"0123456789".to_vec(), 226));
     site.set_away(true);
+    until_kept(|| session.ask("SIZE kept.log").1 == "10");
+    assert_eq!(session.write("APPE kept.log", b"de"), 450);
     assert_eq!(session.write("APPE 0004f2000500-phone.cfg", b"de"), 450);
     assert_eq!(session.ask("SIZE 0004f2000500-boot.log").0, 450);
     assert_eq!(session.write("STOR 0004f2000500-boot.log", b"boot"), 226);

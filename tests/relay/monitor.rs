@@ -57,7 +57,7 @@ fn transfers_are_told() {
     assert!(
         ended == Some(0)
             && text.contains("tftp       1 completed, 1 missing,")
-            && text.contains("server     reached\n"),
+            && text.contains("server     reached for "),
         "{text}"
     );
     let (ended, text) = status(&["status"]);
@@ -74,4 +74,39 @@ fn it_is_told_on_this_machine_only() {
         ended == Some(2) && text.contains("give an address of this machine alone"),
         "{text}"
     );
+}
+
+/// Each kind of trouble has its name, and `status` tells the last.
+#[test]
+fn what_is_wrong_with_the_server_is_told() {
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = format!("http://{}/", gone.local_addr().unwrap());
+    drop(gone);
+    let closing = Site::start();
+    closing.set_away(true);
+    // Speaks no TLS.
+    let plain = closing.base().replace("http:", "https:");
+    for (upstream, kind) in [
+        (nobody, "refused"),
+        (closing.base(), "closed"),
+        (plain, "closed"),
+        ("https://no-such-host.invalid/".to_owned(), "name"),
+    ] {
+        let more = ["--identity", "any", "--metrics", "127.0.0.1:0"];
+        let (relay, client) = Program::relay(&upstream, &more);
+        let url = relay.addresses[1].as_str();
+        let (_, text) = status(&["status", "--metrics", url]);
+        assert!(text.contains("server     not asked yet\n"), "{text}");
+        block_on(client.read(b"a.cfg")).unwrap_err();
+        let (_, text) = status(&["status", "--metrics", url]);
+        assert!(
+            text.contains("server     not reached for ")
+                && text.contains(&format!("; last error: {kind}, ")),
+            "{upstream}: {text}"
+        );
+        let page = ureq::get(url).call().unwrap().into_body();
+        let page = page.into_with_config().read_to_string().unwrap();
+        let line = format!("\nhandset_relay_upstream_errors_total{{kind=\"{kind}\"}} 1\n");
+        assert!(page.contains(&line), "{upstream}: {page}");
+    }
 }

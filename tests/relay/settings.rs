@@ -3,8 +3,10 @@
 use std::fs;
 use std::process::Command;
 
+use handset::relay::tftp::client::Client;
 use tempfile::TempDir;
 
+use crate::branch::block_on;
 use crate::programs::Program;
 use crate::site::Site;
 
@@ -113,4 +115,89 @@ fn check_tries_what_does_no_harm() {
             "{arguments:?}: {ended:?} {said}"
         );
     }
+}
+
+/// Whoever reads the log hears the same of a transfer, as an object or in words.
+#[test]
+fn the_log_is_for_programs_or_for_people() {
+    use std::io::BufRead as _;
+    let site = Site::start();
+    site.put("a.cfg", "no-cache", b"0123456789");
+    for (form, expected) in [
+        (
+            "json",
+            &[
+                "{\"time\":\"",
+                "\"file\":\"a.cfg\"",
+                "\"outcome\":\"completed\"",
+                "\"bytes\":10",
+            ][..],
+        ),
+        (
+            "text",
+            &[
+                "Z tftp read a.cfg for 127.0.0.1:",
+                ": completed, 10 bytes, ",
+            ],
+        ),
+    ] {
+        let arguments = [
+            "--upstream",
+            &site.base(),
+            "--tftp",
+            "127.0.0.1:0",
+            "--identity",
+            "any",
+            "--log",
+            form,
+        ];
+        let mut child = Command::new(env!("CARGO_BIN_EXE_handset-relay"))
+            .args(arguments)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+        let address = lines.next().unwrap().unwrap();
+        let client = Client::new(address.strip_prefix("tftp://").unwrap().parse().unwrap());
+        block_on(client.read(b"a.cfg")).unwrap();
+        let said = std::io::BufReader::new(child.stderr.take().unwrap()).lines();
+        let line = said.map(Result::unwrap).find(|line| line.contains("a.cfg"));
+        let line = line.unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(
+            expected.iter().all(|part| line.contains(part)),
+            "{form}: {line}"
+        );
+    }
+}
+
+#[test]
+fn the_programs_own_pages() {
+    let directory = tempfile::tempdir().unwrap();
+    let pages = directory.path().to_str().unwrap();
+    let (ended, said) = relay(&["man", pages]);
+    assert_eq!(ended, Some(0), "{said}");
+    for (page, line) in [
+        ("handset-relay.1", "\\-\\-identity"),
+        ("handset-relay.1", "prov.example.net"),
+        ("handset-relay-check.1", "without harm"),
+        ("handset-relay-status.1", "metrics"),
+    ] {
+        let text = fs::read_to_string(directory.path().join(page)).unwrap();
+        assert!(text.contains(line), "{page}: {text}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let (ended, script) = relay(&["completions", shell]);
+        assert!(
+            ended == Some(0) && script.contains("tftp-ports"),
+            "{script}"
+        );
+    }
+    let (ended, help) = relay(&["--help"]);
+    assert!(
+        ended == Some(0) && help.contains("Examples:\n  handset-relay --upstream https://"),
+        "{help}"
+    );
 }

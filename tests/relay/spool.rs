@@ -237,3 +237,45 @@ fn damaged() {
     let aside = files(&branch.state.path().join("rejected"));
     assert_eq!(aside.len(), 2, "{aside:?}");
 }
+
+/// A file that the server has, and that cannot be removed, takes room until it can; it is not sent again meanwhile.
+#[test]
+fn what_cannot_be_removed_takes_room() {
+    let branch = Branch::new();
+    let (peer, mac) = PHONES[0];
+    let name = format!("{mac}-app.log");
+    let (site, state) = (branch.site.clone(), branch.state.path());
+    block_on(async {
+        let carrier = branch.carrier();
+        let metrics = carrier.metrics();
+        site.set_held(true);
+        let sender = carrier.clone();
+        task::spawn_local(async move { sender.run().await });
+        store(&carrier, peer, &name, None, &[b'x'; 5000])
+            .await
+            .unwrap();
+        let waiting = site.clone();
+        let sent = task::spawn_blocking(move || waiting.wait(|requests| requests.len() == 1));
+        sent.await.unwrap();
+        // While it is under way: what stands in its place now is no file.
+        let [file] = files(&state.join("spool")).try_into().unwrap();
+        fs::remove_file(&file).unwrap();
+        fs::create_dir_all(file.join("x")).unwrap();
+        let taken = metrics.spool_bytes.value();
+        site.set_held(false);
+        until(|| metrics.delivered.total() == 1 && metrics.spool_depth.value() == 0).await;
+        assert!(taken > 5000 && metrics.spool_bytes.value() == taken);
+        fs::remove_dir_all(&file).unwrap();
+        // Whatever else happens, it is tried again.
+        store(&carrier, peer, "other.log", None, b"y")
+            .await
+            .unwrap();
+        until(|| metrics.delivered.total() == 2 && metrics.spool_bytes.value() == 0).await;
+    });
+    assert_eq!(site.uploads().len(), 2);
+    let log = branch.logged();
+    assert!(
+        log.contains("need not wait any more and is still there"),
+        "{log}"
+    );
+}

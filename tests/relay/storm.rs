@@ -18,14 +18,18 @@ use crate::boots::secret::with_keys;
 use crate::office::office;
 use crate::programs::Program;
 
-/// More than most branches have.
-const PHONES: usize = 500;
+/// As many as `HANDSET_STORM` says; without it, what a machine that builds something else at the same time gets done before phones
+/// give up.
+fn count() -> usize {
+    std::env::var("HANDSET_STORM").map_or(100, |text| text.parse().unwrap())
+}
+
 const SITE: &str = "hq";
 
 /// Phones of the office's kinds, in equal parts: model, hardware address, and the firmware that they end with.
 fn phones() -> Vec<(&'static str, String, &'static str)> {
     let kinds = OFFICE.iter().filter(|(_, _, site, _)| *site == SITE);
-    let kinds = kinds.cycle().take(PHONES).zip(0x10_0000..);
+    let kinds = kinds.cycle().take(count()).zip(0x10_0000..);
     kinds
         .map(|((model, mac, _, firmware), number)| {
             let maker = mac.split_at(6).0;
@@ -69,7 +73,8 @@ fn all_at_once() {
     }
     let (cold, all): (usize, usize) = (cold.values().sum(), all.values().sum());
     println!(
-        "{images} images and {cold} files in all for {PHONES} phones, {} more in the warm storm",
+        "{images} images and {cold} files in all for {} phones, {} more in the warm storm",
+        phones.len(),
         all - cold
     );
     assert!(images >= 6, "{images}");

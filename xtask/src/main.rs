@@ -1,6 +1,7 @@
 //! Builds, tests and measures Handset: `cargo xtask test [PART]`, `bench`, `soak`, `wasm-targets`.
 #![forbid(unsafe_code)]
 
+mod deb;
 mod dev;
 mod fail2ban;
 mod node;
@@ -15,6 +16,7 @@ const USAGE: &str = "\
 usage: cargo xtask test [PART]      every test there is, or one part of them
        cargo xtask build worker     the Worker's bundle, into build/worker
        cargo xtask build spin       the Spin component, into build/spin
+       cargo xtask build deb        the relay's Debian package, into build/deb
        cargo xtask dev [DIR]        a local Worker over a fleet directory, fixtures/lync if none is given
        cargo xtask bench [NAME]     the benchmarks, or one of them
        cargo xtask bench spin       the Spin component in the test host beside the native server
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         ["test", part] => parts::test(Some(part)),
         ["build", "worker"] => success(worker::build()),
         ["build", "spin"] => success(spin::build()),
+        ["build", "deb"] => success(deb::build()),
         ["dev"] => success(dev::dev(None)),
         ["dev", directory] => success(dev::dev(Some(directory))),
         ["bench"] => success(parts::bench(None)),

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use crate::deb;
 use crate::fail2ban;
 use crate::node;
 use crate::spin;
@@ -19,6 +20,7 @@ const PARTS: &[Part] = &[
     ("fmt", fmt),
     ("clippy", clippy),
     ("native", native),
+    ("deb", deb::test),
     ("wasm", wasm),
     ("worker", worker_suite),
     ("spin", spin::test),
@@ -37,6 +39,7 @@ const FUZZ_TARGETS: &[&str] = &[
     "path",
     "pattern",
     "range",
+    "sip",
     "tftp",
     "user_agent",
     "well_formed",
@@ -122,19 +125,18 @@ fn clippy() -> Result<(), String> {
 }
 
 fn native() -> Result<(), String> {
-    install_programs();
+    install(CLIENTS);
     cargo(&["test", "--workspace", "--locked"])?;
     fail2ban::ensure()?;
     cargo(&["test", "--test", "fail2ban", "--locked"])
 }
 
-/// TFTP and FTP clients that nobody here wrote and what else tests use, where Debian has them and we may; tests say what they go
-/// without.
-fn install_programs() {
+/// Programs from Debian's packages, where it is Debian and we may; tests say which they go without.
+pub(crate) fn install(programs: &[(&str, &str)]) {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let installed =
         |program: &str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
-    let missing: Vec<&str> = PROGRAMS
+    let missing: Vec<&str> = programs
         .iter()
         .filter(|(program, _)| !installed(program))
         .map(|(_, package)| *package)
@@ -149,8 +151,8 @@ fn install_programs() {
     }
 }
 
-/// Programs, and the packages that they are in.
-const PROGRAMS: &[(&str, &str)] = &[
+/// TFTP and FTP clients that nobody here wrote, and what sets a program's clock.
+const CLIENTS: &[(&str, &str)] = &[
     ("atftp", "atftp"),
     ("busybox", "busybox"),
     ("curl", "curl"),

@@ -161,6 +161,7 @@ const SEEDS: &[&str] = &[
     "{mac}-{name}.tar.gz\n0004f28062d6-core.tar.gz",
     "firmware/{version}/{part_number}.sip.ld\nfirmware/4.1.4/3111-46157-002.sip.ld",
     "bytes=0-99,200-",
+    "SUBSCRIBE sip:224.0.1.75 SIP/2.0\r\nVia: SIP/2.0/UDP a;rport\r\nFrom: <sip:a>;tag=1\r\nTo: <sip:b>\r\nCall-ID: 1\r\nCSeq: 1 SUBSCRIBE\r\nEvent: ua-profile;model=\"440HD\"\r\nAccept: application/url\r\n\r\n",
     "bytes=-18446744073709551616",
     "FileTransport PolycomVVX-VVX_400-UA/4.1.4.7430 (SN:0004f28062d6) Type/Application",
     "AUDC-IPPhone/2.2.8.61 (440HDG-Rev0; 00908F602AAC)",

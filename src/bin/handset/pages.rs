@@ -1,4 +1,4 @@
-//! `handset completions` and `handset man`: made from the same definitions as the help.
+//! The subcommands `completions` and `man` of both programs: made from the same definitions as the help.
 
 use std::fs;
 use std::io;
@@ -13,10 +13,7 @@ use clap_complete::Shell;
 /// Prints a script that completes commands and options in a shell
 ///
 /// Exit codes: 0 printed, 2 could not run.
-#[derive(Args, Debug)]
-#[command(
-    after_help = "Example: handset completions bash > /usr/share/bash-completion/completions/handset"
-)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct Completions {
     /// The shell
     #[arg(value_enum)]
@@ -26,8 +23,7 @@ pub(crate) struct Completions {
 /// Writes manual pages, one a command
 ///
 /// Exit codes: 0 written, 2 could not run.
-#[derive(Args, Debug)]
-#[command(after_help = "Example: handset man /usr/local/share/man/man1")]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct Man {
     /// The directory that they are written into
     directory: PathBuf,
@@ -39,7 +35,8 @@ pub(crate) fn completions(
     out: &mut impl Write,
 ) -> io::Result<ExitCode> {
     let mut script = Vec::new();
-    clap_complete::generate(options.shell, &mut command, "handset", &mut script);
+    let name = command.get_name().to_owned();
+    clap_complete::generate(options.shell, &mut command, name, &mut script);
     out.write_all(&script)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! The log: one JSON object a line. Requests never wait for whoever reads it.
+//! The log: one JSON object a line, or one sentence. Requests never wait for whoever reads it.
 
 use std::fmt;
 use std::io::Write;
@@ -23,10 +23,11 @@ pub struct Log(Arc<Closing>);
 /// The last clone closes the log.
 struct Closing(Arc<Queue>);
 
-#[derive(Default)]
 struct Queue {
     waiting: Mutex<Waiting>,
     changed: Condvar,
+    /// The line for lines that were lost.
+    lost: &'static [u8],
 }
 
 /// Lines on their way to the writer.
@@ -41,7 +42,20 @@ struct Waiting {
 impl Log {
     /// A log that a thread of its own writes to `sink`.
     pub fn to(sink: impl Write + Send + 'static) -> Self {
-        let queue = Arc::new(Queue::default());
+        Self::with(sink, LOST)
+    }
+
+    /// The same for a person: what it says of itself is no JSON either.
+    pub fn to_person(sink: impl Write + Send + 'static) -> Self {
+        Self::with(sink, LOST_IN_WORDS)
+    }
+
+    fn with(sink: impl Write + Send + 'static, lost: &'static [u8]) -> Self {
+        let queue = Arc::new(Queue {
+            waiting: Mutex::default(),
+            changed: Condvar::new(),
+            lost,
+        });
         let of_writer = queue.clone();
         // Without a thread the log stays full, and requests go on.
         let _ = thread::Builder::new()
@@ -55,6 +69,11 @@ impl Log {
         let mut line = serde_json::to_vec(value).unwrap_or_default();
         line.push(b'\n');
         self.0.0.push(&line);
+    }
+
+    /// Writes a line of words, soon: `words` has no character that could break it.
+    pub fn words(&self, words: &str) {
+        self.0.0.push(format!("{words}\n").as_bytes());
     }
 }
 
@@ -105,7 +124,7 @@ impl Queue {
         batch.clear();
         std::mem::swap(batch, &mut waiting.lines);
         if std::mem::take(&mut waiting.lost) > 0 {
-            batch.extend_from_slice(LOST);
+            batch.extend_from_slice(self.lost);
         }
         waiting.writing = !batch.is_empty();
         waiting.writing
@@ -139,6 +158,7 @@ pub fn rfc3339(time: SystemTime) -> String {
 
 const MOST_WAITING: usize = 1 << 20;
 const LAST_WORDS: Duration = Duration::from_secs(1);
+const LOST_IN_WORDS: &[u8] = b"lines were lost: the log is read too slowly\n";
 const LOST: &[u8] = b"{\"reason\":\"lines were lost: the log is read too slowly\"}\n";
 
 #[cfg(test)]

@@ -155,6 +155,7 @@ impl Asking {
                     status: StatusCode::OK,
                     headers,
                     body: Body::of_flight(flight, arriving, resume),
+                    stale: false,
                 })
             }
         }
@@ -173,7 +174,10 @@ impl Asking {
 
     fn stale(&self, entry: Entry, wanted: &Wanted) -> Answer {
         self.carrier.0.metrics.stale_serves.count();
-        answer_with(entry, wanted)
+        Answer {
+            stale: true,
+            ..answer_with(entry, wanted)
+        }
     }
 }
 
@@ -251,7 +255,9 @@ impl Pilot {
 
     async fn keep(self, fetched: Fetched) {
         let key = &self.asking.key;
-        let stale = storable(&fetched.headers, self.asking.device.is_some());
+        let own = self.asking.device.is_some();
+        // Whoever keeps files for the server does not know whose they are.
+        let stale = storable(&fetched.headers, own).filter(|_| !(own && fetched.elsewhere));
         let (Some(stale), Ok(filling)) = (stale, self.cache.begin()) else {
             self.cache.forget(key);
             return self.separate(fetched);
@@ -384,6 +390,7 @@ fn answer_of(fetched: Fetched, method: &Method) -> Answer {
         status: fetched.status,
         headers,
         body: Body::of_fetching(fetched.body),
+        stale: false,
     }
 }
 
@@ -442,6 +449,7 @@ fn answer_with(entry: Entry, wanted: &Wanted) -> Answer {
         status,
         headers,
         body,
+        stale: false,
     }
 }
 

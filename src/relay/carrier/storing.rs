@@ -144,6 +144,7 @@ impl Begun {
             status: fetched.status,
             headers: without_hop_by_hop(&fetched.headers),
             body: Body::of_fetching(fetched.body),
+            stale: false,
         })
     }
 

@@ -29,6 +29,7 @@ use unftp_core::storage::Metadata;
 use unftp_core::storage::Result;
 use unftp_core::storage::StorageBackend;
 
+use crate::relay::carrier::Length;
 use crate::relay::carrier::failure::Failure;
 use crate::relay::carrier::failure::FailureKind;
 use crate::relay::ftp::bridge::Bridge;
@@ -47,7 +48,7 @@ pub(super) struct Backend {
 struct Asked {
     by: Option<task::Id>,
     name: FileName,
-    length: std::result::Result<u64, Failure>,
+    length: std::result::Result<Length, Failure>,
 }
 
 /// All that is known of a file.
@@ -71,7 +72,9 @@ impl Backend {
             None if start == 0 => Ok(None),
             // REST before STOR: an append, which the server refuses where it is none.
             None => Ok(Some(start)),
-            Some(Ok(length)) => Ok(Some(length)),
+            // What is kept here may be shorter than what the server has.
+            Some(Ok(length)) if length.stale => Err(error(Failure::unreachable(), Doing::Writing)),
+            Some(Ok(length)) => Ok(Some(length.bytes)),
             Some(Err(failure)) if failure.kind == FailureKind::Missing => Ok(None),
             // To write from 0 would replace what there is.
             Some(Err(failure)) => Err(error(failure, Doing::Writing)),
@@ -101,7 +104,7 @@ impl StorageBackend<DefaultUser> for Backend {
         };
         *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
         length
-            .map(Known)
+            .map(|length| Known(length.bytes))
             .map_err(|failure| error(failure, Doing::Reading))
     }
 

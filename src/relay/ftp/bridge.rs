@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::relay::carrier::Carrier;
+use crate::relay::carrier::Length;
 use crate::relay::carrier::Visitor;
 use crate::relay::carrier::failure::Failure;
 use crate::relay::carrier::failure::FailureKind;
@@ -28,7 +29,7 @@ pub(super) struct Orders(mpsc::Receiver<Order>);
 
 /// What a session wants of the carrier.
 enum Order {
-    Length(FileName, oneshot::Sender<Result<u64, Failure>>),
+    Length(FileName, oneshot::Sender<Result<Length, Failure>>),
     Read(FileName, u64, oneshot::Sender<Result<Incoming, Failure>>),
     Write(FileName, Option<u64>, Writing),
 }
@@ -63,7 +64,7 @@ impl Bridge {
     }
 
     /// How long a file is.
-    pub(super) async fn length(&self, name: FileName) -> Result<u64, Failure> {
+    pub(super) async fn length(&self, name: FileName) -> Result<Length, Failure> {
         let (answer, answered) = oneshot::channel();
         self.order(Order::Length(name, answer)).await?;
         answered.await.unwrap_or_else(|_| Err(gone()))

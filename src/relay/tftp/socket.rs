@@ -94,16 +94,22 @@ impl Listening {
         )?;
         if address.is_ipv6() {
             socket.set_only_v6(!address.ip().is_unspecified())?;
-            setsockopt(&socket, Ipv6RecvPacketInfo, &true)?;
-        } else {
-            setsockopt(&socket, Ipv4PacketInfo, &true)?;
         }
-        let_fragment(&socket)?;
-        socket.set_recv_buffer_size(receive_buffer)?;
-        socket.set_nonblocking(true)?;
+        prepare(&socket, address.is_ipv6(), receive_buffer)?;
         socket.bind(&address.into())?;
-        // Linux reports the double, which it takes for its own needs (socket(7)).
-        let receive_buffer = socket.recv_buffer_size()? / 2;
+        Self::of(socket)
+    }
+
+    /// A socket that was bound by somebody else.
+    pub(super) fn over(socket: StdSocket, receive_buffer: usize) -> io::Result<Self> {
+        let ipv6 = socket.local_addr()?.is_ipv6();
+        let socket = Socket::from(socket);
+        prepare(&socket, ipv6, receive_buffer)?;
+        Self::of(socket)
+    }
+
+    fn of(socket: Socket) -> io::Result<Self> {
+        let receive_buffer = buffer_size(&socket)?;
         let socket = UdpSocket::from_std(socket.into())?;
         Ok(Self {
             address: socket.local_addr()?,
@@ -183,6 +189,26 @@ impl Wire {
             Self::Shared { listening, .. } => listening.socket.poll_send_ready(context),
         }
     }
+}
+
+/// What is asked of a listening socket, whoever made it.
+fn prepare(socket: &Socket, ipv6: bool, receive_buffer: usize) -> io::Result<()> {
+    if ipv6 {
+        setsockopt(socket, Ipv6RecvPacketInfo, &true)?;
+    } else {
+        setsockopt(socket, Ipv4PacketInfo, &true)?;
+    }
+    let_fragment(socket)?;
+    // Who passed it may have given it more than a process without rights can.
+    if buffer_size(socket)? < receive_buffer {
+        socket.set_recv_buffer_size(receive_buffer)?;
+    }
+    socket.set_nonblocking(true)
+}
+
+/// Linux reports the double, which it takes for its own needs (socket(7)).
+fn buffer_size(socket: &Socket) -> io::Result<usize> {
+    Ok(socket.recv_buffer_size()? / 2)
 }
 
 /// The socket of one transfer.
@@ -353,7 +379,7 @@ fn local_of(control: &ControlMessageOwned) -> Option<Local> {
     match control {
         // For a datagram to a broadcast address, this is the address of the interface that it came through.
         ControlMessageOwned::Ipv4PacketInfo(info) => Some(Local {
-            address: Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()).into(),
+            address: local_v4(info.ipi_spec_dst, info.ipi_addr).into(),
             interface: 0,
         }),
         ControlMessageOwned::Ipv6PacketInfo(info) => Some(Local {
@@ -361,6 +387,17 @@ fn local_of(control: &ControlMessageOwned) -> Option<Local> {
             interface: info.ipi6_ifindex,
         }),
         _ => None,
+    }
+}
+
+/// One that came before anybody asked for this (a socket that was passed) has only the address in its own head.
+fn local_v4(interface: libc::in_addr, head: libc::in_addr) -> Ipv4Addr {
+    let address = |it: libc::in_addr| Ipv4Addr::from(it.s_addr.to_ne_bytes());
+    let interface = address(interface);
+    if interface.is_unspecified() {
+        address(head)
+    } else {
+        interface
     }
 }
 

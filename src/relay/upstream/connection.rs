@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use hyper_util::rt::TokioTimer;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
+use tokio::net::lookup_host;
 use tokio::sync::Mutex;
 use tokio::task;
 use tokio::task::AbortHandle;
@@ -43,6 +45,7 @@ use crate::relay::upstream::Ask;
 use crate::relay::upstream::Base;
 use crate::relay::upstream::UpstreamError;
 use crate::relay::upstream::down;
+use crate::relay::upstream::health::NameError;
 
 /// Makes connections to one server and keeps those that are idle.
 pub(super) struct Pool {
@@ -90,9 +93,9 @@ type Sending =
     Pin<Box<dyn Future<Output = Result<Response<Incoming>, TrySendError<Request<Whole>>>>>>;
 
 impl Pool {
-    pub(super) fn new(config: ClientConfig) -> Self {
+    pub(super) fn new(config: Arc<ClientConfig>) -> Self {
         Self {
-            tls: TlsConnector::from(Arc::new(config)),
+            tls: TlsConnector::from(config),
             idle: RefCell::default(),
             shared: RefCell::default(),
             connecting: Mutex::new(()),
@@ -145,7 +148,9 @@ impl Pool {
     }
 
     async fn begin(&self, base: &Base) -> Result<Connection, Failure> {
-        let stream = TcpStream::connect((base.host.as_str(), base.port)).await?;
+        let found = lookup_host((base.host.as_str(), base.port)).await;
+        let addresses: Vec<SocketAddr> = found.map_err(NameError)?.collect();
+        let stream = TcpStream::connect(addresses.as_slice()).await?;
         stream.set_nodelay(true)?;
         if !base.secure {
             return single(stream).await;
