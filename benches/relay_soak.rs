@@ -178,8 +178,12 @@ impl Phone {
                     Ok(())
                 }
                 _ => {
-                    let (address, path) =
-                        (self.http, ["small.cfg", "image.ld"][round as usize % 2]);
+                    let path = if round % 2 == 0 {
+                        "small.cfg"
+                    } else {
+                        "image.ld"
+                    };
+                    let address = self.http;
                     let _ = task::spawn_blocking(move || fetch(address, path)).await;
                     Ok(())
                 }
