@@ -57,7 +57,8 @@ fn transfers_are_told() {
     assert!(
         ended == Some(0)
             && text.contains("tftp       1 completed, 1 missing,")
-            && text.contains("server     reached for "),
+            && text.contains("server     reached for ")
+            && text.contains("asked      0 phones "),
         "{text}"
     );
     let (ended, text) = status(&["status"]);

@@ -71,8 +71,8 @@ fn connect(place: OsString) -> io::Result<UnixDatagram> {
     };
     let socket = UnixDatagram::unbound()?;
     socket.connect_addr(&address)?;
-    // Phones are not kept waiting by who does not read.
-    socket.set_nonblocking(true)?;
+    // Phones are not kept waiting for long by who does not read.
+    socket.set_write_timeout(Some(PATIENCE))?;
     Ok(socket)
 }
 
@@ -83,6 +83,8 @@ fn pulse(microseconds: Option<&str>, process: Option<&str>) -> Option<Duration> 
     let half = Duration::from_micros(microseconds / 2);
     (ours && !half.is_zero()).then_some(half)
 }
+
+const PATIENCE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

@@ -59,6 +59,10 @@ fn summary(page: &str, now: u64) -> String {
         value("uploads_delivered_total"),
         value("uploads_rejected_total"),
     );
+    text += &format!(
+        "asked      {} phones were told where their files are\n",
+        value("pnp_answers_total"),
+    );
     text += &format!("lost       {} datagrams\n", value("tftp_drops_total"));
     text
 }
