@@ -132,7 +132,7 @@ fn report(samples: &[Sample]) -> ExitCode {
         descriptors(last)
     );
     let flat = memory(last) <= memory(middle) * 11 / 10 + (2 << 20)
-        && descriptors(last) <= descriptors(middle) + 16;
+        && descriptors(last) <= descriptors(middle) * 11 / 10 + 16;
     if flat && transfers > 0 {
         ExitCode::SUCCESS
     } else {
