@@ -12,6 +12,7 @@ pub mod dhcp;
 pub mod diagnostic;
 pub mod diff;
 mod document;
+pub mod drift;
 mod entrance;
 pub mod entries;
 pub mod export;
