@@ -255,6 +255,10 @@ impl Compiled {
             images: places::images_over(&deployment.images, &site.images),
             passwords: site.passwords,
             relay_cache: site.relay_cache,
+            publication: 1,
+            previous: None,
+            void: Vec::new(),
+            canary: None,
         };
         self.sites.insert(site.name, Arc::new(record));
     }

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::mac::MacAddress;
 use crate::map::Map;
 use crate::release::ReleaseId;
 use crate::settings::Settings;
@@ -98,6 +99,37 @@ pub struct SiteRecord {
     /// Whether its relays may keep device files, to serve them while the deployment is out of reach.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub relay_cache: bool,
+    /// The publication that this is; devices' settings lie under such numbers.
+    #[serde(default)]
+    pub publication: u64,
+    /// The publication that a rollback goes to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<u64>,
+    /// Publications that never count: given up, or rolled back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub void: Vec<u64>,
+    /// What some devices get instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
+}
+
+/// A publication that only some of a site's devices get.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Canary {
+    /// What the site is to them, but for who may have what.
+    pub record: Box<SiteRecord>,
+    /// Who they are.
+    pub chosen: Chosen,
+}
+
+/// Which of a site's devices.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Chosen {
+    /// These.
+    Devices(Vec<MacAddress>),
+    /// So many of a hundred: the same ones each time, and more of them if it grows.
+    Percent(u8),
 }
 
 /// The settings and firmware pins that one layer gives.

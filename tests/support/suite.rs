@@ -64,6 +64,10 @@ pub(crate) fn site() -> SiteRecord {
         images: Images::default(),
         passwords: Default::default(),
         relay_cache: false,
+        publication: 1,
+        previous: None,
+        void: Vec::new(),
+        canary: None,
     }
 }
 
