@@ -48,6 +48,11 @@ pub struct Begin {
     /// Whether another push that is under way is given up for this one.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub take_over: bool,
+    /// What tells what is to be published from anything else: a hash over all of it. A push that was interrupted goes
+    /// on if it is of the same plan, whoever asks, for it writes the same bytes under the same number; and there is
+    /// nothing to push where the site's publication is of this plan already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
 }
 
 /// The answer: 201, or 200 for one that goes on.
@@ -59,6 +64,9 @@ pub struct Begun {
     pub base: u64,
     /// The site's entity tag, which publishing sends as `If-Match`.
     pub etag: String,
+    /// Whether there is nothing to push: `number` is the site's publication, and of the same plan.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unchanged: bool,
 }
 
 /// A push that has begun and is not published yet.
@@ -352,6 +360,8 @@ mod tests {
         check::<Begin>(json!({}));
         check::<Begin>(json!({"take-over": true}));
         check::<Begin>(json!({"resume": 12}));
+        check::<Begin>(json!({"plan": "ab".repeat(32)}));
+        check::<Begun>(json!({"number": 12, "base": 12, "etag": "\"5f0a\"", "unchanged": true}));
         check::<Begun>(json!({"number": 12, "base": 11, "etag": "\"5f0a\""}));
         check::<Shard>(json!({"0004f2000500": "ab".repeat(32), "0004f2000501": "cd".repeat(32)}));
         check::<Difference>(json!({"write": ["0004f2000500"], "gone": ["0004f2000501"]}));
