@@ -19,6 +19,10 @@ mod import;
 mod key;
 #[path = "handset/pages.rs"]
 mod pages;
+#[path = "handset/progress.rs"]
+mod progress;
+#[path = "handset/push.rs"]
+mod push;
 #[path = "handset/request.rs"]
 mod request;
 #[path = "handset/secret.rs"]
@@ -86,6 +90,9 @@ enum Command {
         after_help = "Example: handset boot --url http://127.0.0.1:8080/lync/ --model \"VVX 400\" --mac 0004f28062d6"
     )]
     Boot(boot::Arguments),
+    /// A publication that only some devices get (`handset push --canary`)
+    #[command(subcommand)]
+    Canary(push::Canary),
     Check(check::Check),
     Completions(pages::Completions),
     /// What to tell a DHCP server, and what a phone makes of it
@@ -109,7 +116,10 @@ enum Command {
     Lock(devices::Lock),
     Man(pages::Man),
     Password(key::Password),
+    Push(Box<push::Push>),
+    Releases(push::Releases),
     Render(request::Render),
+    Rollback(push::Rollback),
     /// Seals secrets of a fleet directory with a key of the operator's own
     #[command(subcommand)]
     Secret(secret::SecretCommand),
@@ -184,6 +194,7 @@ fn main() -> ExitCode {
 fn run(command: Command, out: &mut impl Write) -> io::Result<ExitCode> {
     match command {
         Command::Boot(arguments) => simulate(&arguments, out),
+        Command::Canary(command) => push::canary_command(&command, out),
         Command::Check(options) => check::run(&options, out),
         Command::Completions(options) => pages::completions(&options, Arguments::command(), out),
         Command::Dhcp(command) => dhcp::run(&command, out),
@@ -199,7 +210,10 @@ fn run(command: Command, out: &mut impl Write) -> io::Result<ExitCode> {
         Command::Lock(options) => devices::lock(&options, out),
         Command::Man(options) => pages::man(&options, Arguments::command(), out),
         Command::Password(options) => key::password(&options, out),
+        Command::Push(options) => push::run(*options, out),
+        Command::Releases(options) => push::releases(&options, out),
         Command::Render(options) => request::render(&options, out),
+        Command::Rollback(options) => push::rollback(&options, out),
         Command::Secret(command) => secret::run(command, out),
         Command::Serve(options) => serve(*options, out),
         Command::Token(options) => key::token(options, out),

@@ -6,11 +6,13 @@
 mod blobs;
 pub mod deployment;
 pub mod preview;
+pub mod standing;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use http::Method;
+use serde::Serialize;
 
 use crate::fleet::Fleet;
 use crate::fleet::plan::Plan;
@@ -52,13 +54,16 @@ pub struct Wish {
 }
 
 /// What was pushed.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Report {
     /// The sites, by name.
     pub sites: Vec<SiteReport>,
-    /// Images and resources that were sent, and their bytes.
-    pub images: (usize, u64),
-    /// Sites that the server has and the fleet has not; and whether they were taken away.
+    /// Images and resources that were sent.
+    pub images: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Sites that the server has and the fleet has not.
     pub left_over: Vec<String>,
     /// Whether they were taken away.
     pub removed: bool,
@@ -67,7 +72,7 @@ pub struct Report {
 }
 
 /// What became of a site.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct SiteReport {
     /// Its name.
     pub site: String,
@@ -133,7 +138,7 @@ pub fn push(
         .map(|(site, begun)| Staged { site, begun })
         .collect();
     let releases = missing_releases(&changed, &published);
-    report.images = blobs::send(server, &plan, &releases, progress)?;
+    (report.images, report.bytes) = blobs::send(server, &plan, &releases, progress)?;
     let differences = compare(server, &changed, progress)?;
     write(server, &changed, &differences, progress)?;
     progress.begin(Step::Publish, count(changed.len()));

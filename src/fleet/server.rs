@@ -59,7 +59,7 @@ pub enum Sent<'a> {
         path: &'a Path,
         /// Bytes.
         length: u64,
-        /// Told of the bytes that went.
+        /// Told how many of them have gone; again from the first on where the request is tried again.
         moved: &'a (dyn Fn(u64) + Sync),
     },
 }

@@ -105,7 +105,7 @@ pub(crate) fn knocking(options: &Knocking, out: &mut impl Write) -> io::Result<E
 /// The token stands in the environment: what is an argument, every process of the machine can read.
 pub(crate) fn place_at(place: &str, state: Option<&Path>) -> io::Result<operate::Place> {
     let token = std::env::var("HANDSET_TOKEN").ok();
-    operate::Place::open(place, state, token).map_err(io::Error::other)
+    operate::Place::open(place, state, token, None).map_err(io::Error::other)
 }
 
 fn change(devices: &Devices, wish: &Wish, out: &mut impl Write) -> io::Result<ExitCode> {

@@ -3,11 +3,7 @@
 use std::io;
 use std::io::Write;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::process::ExitCode;
-use std::task::Context;
-use std::task::Poll;
-use std::task::Waker;
 
 use clap::Args;
 use handset::fleet;
@@ -20,7 +16,6 @@ use handset::respond::Response;
 use handset::store::directory::Body;
 use handset::store::directory::DirectoryStore;
 use handset::store::directory::Upload;
-use http_body::Body as _;
 
 use crate::key::SecretFile;
 use crate::secret::KeyFile;
@@ -104,7 +99,7 @@ pub(crate) fn render(options: &Render, out: &mut impl Write) -> io::Result<ExitC
 fn write_body(body: Payload<Body>, out: &mut impl Write) -> io::Result<()> {
     match body {
         Payload::Bytes(bytes) => out.write_all(&bytes),
-        Payload::Stored(bodies) => bodies.into_iter().try_for_each(|body| copy(body, out)),
+        Payload::Stored(bodies) => bodies.into_iter().try_for_each(|body| body.copy(out)),
     }
 }
 
@@ -167,15 +162,4 @@ fn ask(asked: &Asked, method: http::Method) -> io::Result<Result<Answered, Vec<D
     };
     let answered = runtime.block_on(answered).map_err(io::Error::other)?;
     Ok(Ok(answered))
-}
-
-/// A file's body is always ready: it is read as it is asked for.
-fn copy(mut body: Body, out: &mut impl Write) -> io::Result<()> {
-    let mut context = Context::from_waker(Waker::noop());
-    while let Poll::Ready(Some(frame)) = Pin::new(&mut body).poll_frame(&mut context) {
-        if let Ok(bytes) = frame.map_err(io::Error::other)?.into_data() {
-            out.write_all(&bytes)?;
-        }
-    }
-    Ok(())
 }

@@ -1,6 +1,8 @@
 //! The part of a push that sends images, resources and releases: by hash, and only what is not there.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
 use http::Method;
 
@@ -63,11 +65,16 @@ pub(super) fn absent<'f>(
 
 /// Sends a file, read as it goes: it may be larger than the memory.
 fn send_one(server: &impl Server, blob: &Blob<'_>, progress: &dyn Progress) -> Result<(), Trouble> {
+    let furthest = AtomicU64::new(0);
+    let moved = |position: u64| {
+        let before = furthest.fetch_max(position, Ordering::Relaxed);
+        progress.advance(position.saturating_sub(before));
+    };
     let request = Request {
         body: Sent::File {
             path: &blob.file.path,
             length: blob.file.length,
-            moved: &|bytes| progress.advance(bytes),
+            moved: &moved,
         },
         ..Request::new(Method::PUT, format!("blobs/{}", blob.sha256))
     };

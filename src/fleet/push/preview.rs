@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use http::Method;
+use serde::Serialize;
 
 use crate::fleet::Fleet;
 use crate::fleet::plan::SitePlan;
@@ -21,7 +22,8 @@ use crate::publish::Difference;
 use crate::publish::Shard;
 
 /// What a push would do.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Preview {
     /// The sites, by name.
     pub sites: Vec<SitePreview>,
@@ -32,7 +34,7 @@ pub struct Preview {
 }
 
 /// What it would do for one site.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub struct SitePreview {
     /// Its name.
     pub site: String,

@@ -95,6 +95,16 @@ impl Body {
     }
 }
 
+impl Body {
+    /// Writes all of it: a file's body is always ready, for it is read as it is asked for.
+    pub fn copy(mut self, out: &mut (impl Write + ?Sized)) -> io::Result<()> {
+        while self.remaining > 0 {
+            out.write_all(self.read()?.as_ref())?;
+        }
+        Ok(())
+    }
+}
+
 struct NoBody;
 
 impl HttpBody for NoBody {
