@@ -36,6 +36,8 @@ use crate::release::sha256_hex;
 use crate::respond::door::Denied;
 use crate::respond::door::Door;
 use crate::respond::files::File;
+#[cfg(feature = "operator")]
+pub use crate::respond::operator::admitted;
 use crate::route::Address;
 use crate::route::Asked;
 use crate::route::Candidates;

@@ -27,6 +27,8 @@ mod push;
 mod request;
 #[path = "handset/secret.rs"]
 mod secret;
+#[path = "handset/watch.rs"]
+mod watch;
 
 use std::io;
 use std::io::IsTerminal;
@@ -128,6 +130,7 @@ enum Command {
     Serve(Box<Serve>),
     Token(key::TokenOptions),
     Unlock(devices::Unlock),
+    Watch(watch::Watch),
 }
 
 #[derive(Args, Debug)]
@@ -218,6 +221,7 @@ fn run(command: Command, out: &mut impl Write) -> io::Result<ExitCode> {
         Command::Serve(options) => serve(*options, out),
         Command::Token(options) => key::token(options, out),
         Command::Unlock(options) => devices::unlock(&options, out),
+        Command::Watch(options) => watch::run(&options, out),
     }
 }
 

@@ -258,7 +258,7 @@ mod tests {
             put("sites/hq.toml", "access = \"open\"\n");
             put(
                 "devices/a.csv",
-                "mac,site,model,label\n0004f2000500,hq,VVX 400,a\n",
+                "mac,site,model,line1.user\n0004f2000500,hq,VVX 400,a\n",
             );
             edit(directory.path());
             let fleet = compile(directory.path());
@@ -269,11 +269,11 @@ mod tests {
         let edits: [(&str, &str); 4] = [
             (
                 "devices/a.csv",
-                "mac,site,model,label\n0004f2000500,hq,VVX 400,b\n",
+                "mac,site,model,line1.user\n0004f2000500,hq,VVX 400,b\n",
             ),
             (
                 "devices/a.csv",
-                "mac,site,model,label\n0004f2000501,hq,VVX 400,a\n",
+                "mac,site,model,line1.user\n0004f2000501,hq,VVX 400,a\n",
             ),
             ("sites/hq.toml", "access = \"open\"\nrelay_cache = true\n"),
             ("handset.toml", "[settings]\nlanguage = \"de-DE\"\n"),

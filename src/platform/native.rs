@@ -11,6 +11,7 @@ mod connection;
 mod exchange;
 mod failures;
 mod listener;
+mod live;
 pub mod log;
 pub mod operate;
 pub mod proxy;

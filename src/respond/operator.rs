@@ -64,6 +64,17 @@ pub(super) async fn respond<S: Records + Blobs>(
     response
 }
 
+/// Whose token a request has; or what it is answered with. For endpoints that are a platform's own.
+pub fn admitted<Body>(request: &Request<'_>) -> Result<Token, Box<Response<Body>>> {
+    admit(request).map_err(|problem| {
+        let reason = problem.detail.clone();
+        let mut response = problem.response();
+        response.explanation.outcome = "refuse";
+        response.explanation.reason = reason;
+        Box::new(response)
+    })
+}
+
 const ROOT: &str = "/-/v1/";
 /// No body of an operator's is larger.
 const LARGEST: usize = 4096;
