@@ -29,6 +29,7 @@ pub mod password;
 mod places;
 pub mod plan;
 pub mod preview;
+pub mod published;
 pub mod push;
 pub mod redaction;
 pub mod report;
@@ -36,6 +37,7 @@ pub mod sealed;
 pub mod server;
 mod silence;
 pub mod starter;
+pub mod status;
 pub mod time_zone;
 mod values;
 
@@ -81,6 +83,19 @@ pub struct Fleet {
     /// Parameters that stand sealed in it, and are secret for that alone.
     pub sealed_parameters: BTreeSet<String>,
     silences: Silences,
+}
+
+impl Fleet {
+    /// Forgets all sites but these; none without any.
+    pub fn retain_sites(&mut self, wanted: &[String]) {
+        if wanted.is_empty() {
+            return;
+        }
+        let is_wanted = |site: &String| wanted.contains(site);
+        self.snapshot.sites.retain(|site, _| is_wanted(site));
+        self.snapshot.devices.retain(|site, _| is_wanted(site));
+        self.devices.retain(|_, (site, _)| is_wanted(site));
+    }
 }
 
 /// Compiles a fleet directory; or says everything that is wrong with it, at once.

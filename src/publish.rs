@@ -4,6 +4,8 @@
 //! What this deliberately does not do: no requests, no stores. What the endpoints do with them is in
 //! docs/publishing.md.
 
+pub mod redaction;
+
 use serde::Deserialize;
 use serde::Serialize;
 

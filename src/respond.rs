@@ -549,6 +549,7 @@ impl<S: Records + Blobs> Context<'_, S> {
             user_agent: agent.map(str::to_owned),
             generation: self.standing.generation,
             refused: refused.map(str::to_owned),
+            publication: self.site.publication,
         };
         Some((self.site.name.clone(), mac, contact))
     }

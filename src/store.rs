@@ -178,6 +178,9 @@ pub struct Contact {
     /// Why it got nothing though its site's key is good: it knocks, and may be admitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+    /// The publication that it was served from.
+    #[serde(default)]
+    pub publication: u64,
 }
 
 /// A store that failed. The device sees 503 with Retry-After, never 404: a phone that sees 404 falls

@@ -27,6 +27,8 @@ mod push;
 mod request;
 #[path = "handset/secret.rs"]
 mod secret;
+#[path = "handset/status.rs"]
+mod status;
 #[path = "handset/watch.rs"]
 mod watch;
 
@@ -116,6 +118,7 @@ enum Command {
     Key(key::Key),
     Knocking(devices::Knocking),
     Lock(devices::Lock),
+    Logs(status::Logs),
     Man(pages::Man),
     Password(key::Password),
     Push(Box<push::Push>),
@@ -128,6 +131,7 @@ enum Command {
     /// Serves a fleet directory, or what was published to a bucket, over HTTP/1.1
     #[command(after_help = "Example: handset serve fleet --listen 192.0.2.1:8080")]
     Serve(Box<Serve>),
+    Status(status::Status),
     Token(key::TokenOptions),
     Unlock(devices::Unlock),
     Watch(watch::Watch),
@@ -211,6 +215,7 @@ fn run(command: Command, out: &mut impl Write) -> io::Result<ExitCode> {
         Command::Key(options) => key::run(options, out),
         Command::Knocking(options) => devices::knocking(&options, out),
         Command::Lock(options) => devices::lock(&options, out),
+        Command::Logs(options) => status::logs(&options, out),
         Command::Man(options) => pages::man(&options, Arguments::command(), out),
         Command::Password(options) => key::password(&options, out),
         Command::Push(options) => push::run(*options, out),
@@ -219,6 +224,7 @@ fn run(command: Command, out: &mut impl Write) -> io::Result<ExitCode> {
         Command::Rollback(options) => push::rollback(&options, out),
         Command::Secret(command) => secret::run(command, out),
         Command::Serve(options) => serve(*options, out),
+        Command::Status(options) => status::status(&options, out),
         Command::Token(options) => key::token(options, out),
         Command::Unlock(options) => devices::unlock(&options, out),
         Command::Watch(options) => watch::run(&options, out),

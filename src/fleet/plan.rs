@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::fleet::Fleet;
 use crate::mac::MacAddress;
@@ -24,9 +26,9 @@ pub struct Plan<'f> {
     /// The sites, by name.
     pub sites: Vec<SitePlan<'f>>,
     /// The releases that they name.
-    pub releases: BTreeMap<&'f ReleaseId, &'f Release>,
+    pub releases: BTreeMap<&'f ReleaseId, &'f Arc<Release>>,
     /// The operator's files by the hash of their bytes.
-    files: &'f std::collections::HashMap<String, SourceFile>,
+    files: &'f HashMap<String, SourceFile>,
 }
 
 /// What a push would publish of one site.
@@ -77,7 +79,7 @@ impl<'f> Plan<'f> {
         plans.sort_by(|a, b| a.record.name.cmp(&b.record.name));
         let releases = plans.iter().filter_map(|site| {
             let id = &site.record.release;
-            Some((id, &**snapshot.releases.get(id)?))
+            Some((id, snapshot.releases.get(id)?))
         });
         Ok(Self {
             releases: releases.collect(),
@@ -95,6 +97,11 @@ impl<'f> Plan<'f> {
             .into_iter()
             .filter_map(|sha256| self.files.get_key_value(sha256));
         found.map(|(sha256, file)| Blob { sha256, file }).collect()
+    }
+
+    /// A release, to be kept by another as well.
+    pub fn shared_release(&self, id: &ReleaseId) -> Option<Arc<Release>> {
+        self.releases.get(id).map(|release| Arc::clone(release))
     }
 
     /// Devices over all sites.
@@ -135,6 +142,11 @@ impl<'f> SitePlan<'f> {
     /// How many devices it has.
     pub fn count(&self) -> usize {
         self.devices.len()
+    }
+
+    /// Its devices and their settings as JSON, by address.
+    pub fn devices(&self) -> impl Iterator<Item = (MacAddress, &'f [u8])> {
+        self.devices.iter().map(|(mac, json)| (*mac, *json))
     }
 
     /// Whether it has this device.

@@ -176,6 +176,17 @@ pub fn read<T: DeserializeOwned>(
     parse(&ask(server, request)?)
 }
 
+/// Brings an answer's body to where it is wanted, once: what has come cannot be taken back.
+pub fn download(
+    server: &impl Server,
+    request: &Request<'_>,
+    out: &mut dyn Write,
+) -> Result<(), Trouble> {
+    let answer = server.receive(request, out);
+    let answer = answer.map_err(|Lost(problem)| Trouble::Lost(problem))?;
+    granted(answer).map(drop)
+}
+
 /// Reads an answer.
 pub fn parse<T: DeserializeOwned>(answer: &Answer) -> Result<T, Trouble> {
     let strange = |_| {

@@ -82,6 +82,7 @@ fn follow(
         Err(Lost(problem)) => return Ok(Ended::Lost(problem)),
     };
     *seen = true;
+    writeln!(io::stderr(), "handset: watching {}", server.url())?;
     show(stream, options, out)
 }
 

@@ -83,6 +83,16 @@ impl Watching {
     /// Hands events on, those of sites that `may` says, until nobody reads any more or the server stops.
     pub(super) async fn run(mut self, may: impl AsyncFn(Option<&str>) -> bool) {
         let mut ticks = time::interval(QUIET);
+        // The first tick is at once: who watches learns that nothing is missed from here on.
+        ticks.tick().await;
+        if self
+            .pieces
+            .send(Bytes::from_static(STILL_THERE))
+            .await
+            .is_err()
+        {
+            return;
+        }
         loop {
             let piece = tokio::select! {
                 _ = self.ended.wait_for(|ended| *ended) => return,
