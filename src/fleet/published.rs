@@ -115,7 +115,7 @@ pub fn compare(server: &impl Server, fleet: &Fleet, sites: &[String]) -> Result<
     Ok(Pair {
         published: with_names(old),
         local: with_names(new),
-        left_over: push::left_over(fleet, &wish, &known),
+        left_over: push::left_over(server, fleet, &wish)?,
     })
 }
 
@@ -229,11 +229,8 @@ fn compared(
 
 /// Who may read, if the token reaches so far: it decides whether phones are handed an address of their own.
 fn access(server: &impl Server) -> Result<Deployment, Trouble> {
-    match push::deployment::current(server) {
-        Ok((deployment, _)) => Ok(deployment),
-        Err(trouble) if trouble.status() == Some(403) => Ok(Deployment::default()),
-        Err(trouble) => Err(trouble),
-    }
+    let current = push::deployment::current(server)?;
+    Ok(current.unwrap_or_default().0)
 }
 
 fn settings(site: &SitePlan<'_>) -> Result<BTreeMap<MacAddress, DeviceSettings>, Trouble> {

@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::fleet::Fleet;
 use crate::fleet::plan::Plan;
 use crate::fleet::plan::SitePlan;
+use crate::fleet::push::deployment::Outcome;
 use crate::fleet::server::AT_ONCE;
 use crate::fleet::server::Request;
 use crate::fleet::server::Sent;
@@ -67,8 +68,8 @@ pub struct Report {
     pub left_over: Vec<String>,
     /// Whether they were taken away.
     pub removed: bool,
-    /// Whether the deployment's record was changed: hosts, sites, and who may read.
-    pub deployment: bool,
+    /// What became of the deployment's record: hosts, sites, and who may read.
+    pub deployment: Outcome,
 }
 
 /// What became of a site.
@@ -122,7 +123,7 @@ pub fn push(
     let plan = plan_of(fleet, wish)?;
     let published = published(server)?;
     let mut report = Report {
-        left_over: left_over(fleet, wish, &published),
+        left_over: left_over(server, fleet, wish)?,
         ..Report::default()
     };
     if wish.remove && !report.left_over.is_empty() {
@@ -187,18 +188,27 @@ pub fn published(server: &impl Server) -> Result<BTreeMap<String, SiteLine>, Tro
         .collect())
 }
 
-/// Sites of the server that the fleet has not, where the whole fleet is pushed to everybody.
-pub fn left_over(
-    fleet: &Fleet,
-    wish: &Wish,
-    published: &BTreeMap<String, SiteLine>,
-) -> Vec<String> {
-    let whole = wish.sites.is_empty() && wish.canary.is_none();
-    let gone = published.keys().filter(|name| {
-        let known = fleet.snapshot.sites.contains_key(*name);
-        whole && !known
-    });
-    gone.cloned().collect()
+/// Sites of the server that the fleet has not, where the whole fleet is pushed to everybody and the token is one that
+/// sees all sites.
+pub fn left_over(server: &impl Server, fleet: &Fleet, wish: &Wish) -> Result<Vec<String>, Trouble> {
+    if !wish.sites.is_empty() || wish.canary.is_some() {
+        return Ok(Vec::new());
+    }
+    let current = deployment::current(server)?.unwrap_or_default().0;
+    let known = &fleet.snapshot.sites;
+    let gone = current
+        .sites
+        .keys()
+        .filter(|name| !known.contains_key(*name));
+    Ok(gone.cloned().collect())
+}
+
+/// The sites that a token sees.
+pub fn visible(server: &impl Server) -> Result<Vec<String>, Trouble> {
+    match deployment::current(server)? {
+        Some((deployment, _)) => Ok(deployment.sites.keys().cloned().collect()),
+        None => Ok(published(server)?.into_keys().collect()),
+    }
 }
 
 /// A site whose push has begun.

@@ -43,18 +43,36 @@ pub(crate) fn story(base: &str, token: &str) {
     story.describe();
     story.says("check FLEET", 0, "500 devices");
     story.says("push FLEET --to BASE --dry-run", 0, "new site");
-    story.says("push FLEET --to BASE", 0, "hq: publication 1 takes the place of 0: 500 devices");
-    story.says("push FLEET --to BASE", 0, "hq: nothing changes, publication 1");
-    story.says("diff FLEET --against BASE", 0, "nothing changes for any phone");
+    story.says(
+        "push FLEET --to BASE",
+        0,
+        "hq: publication 1 takes the place of 0: 500 devices",
+    );
+    story.says(
+        "push FLEET --to BASE",
+        0,
+        "hq: nothing changes, publication 1",
+    );
+    story.says(
+        "diff FLEET --against BASE",
+        0,
+        "nothing changes for any phone",
+    );
     story.boot_all();
     let [changed, other] = [mac("0004f2", 3), mac("0004f2", 4)];
     story.rename(&changed, " the Third");
     let diff = story.says("diff FLEET --against BASE", 1, &changed);
-    assert!(diff.contains("hq    polycom          200        1      0        0"), "{diff}");
+    assert!(
+        diff.contains("hq    polycom          200        1      0        0"),
+        "{diff}"
+    );
     assert_eq!(diff.matches("\n# ").count(), 1, "{diff}");
     assert!(!diff.contains("pass-"), "{diff}");
     let dry = story.says("push FLEET --to BASE --dry-run", 0, "as it is");
-    assert!(dry.contains("hq              1      500        1        0  as it is"), "{dry}");
+    assert!(
+        dry.contains("hq              1      500        1        0  as it is"),
+        "{dry}"
+    );
     story.says(
         &format!("push FLEET --to BASE --canary {changed}"),
         0,
@@ -68,7 +86,11 @@ pub(crate) fn story(base: &str, token: &str) {
     story.says("rollback BASE hq", 0, "hq: publication 1");
     assert_eq!(story.name(&changed), "Person 3");
     story.says("rollback BASE hq", 1, "push the state that you want");
-    story.says("push FLEET --to BASE", 0, "hq: publication 3 takes the place of 1: 1 device");
+    story.says(
+        "push FLEET --to BASE",
+        0,
+        "hq: publication 3 takes the place of 1: 1 device",
+    );
     assert_eq!(story.name(&changed), "Person 3 the Third");
     story.status();
 }
@@ -160,8 +182,16 @@ impl Story {
         assert_eq!(seen, BTreeMap::from(expected));
         let changed = mac("0004f2", 3);
         let row = rows.iter().find(|row| row["mac"] == *changed).unwrap();
-        assert_eq!((&row["fetched"], &row["enrolment"]), (&3.into(), &"enrolled".into()), "{row}");
-        let text = self.says("status --url BASE --site hq", 0, "500 devices: 440 never seen, 60 seen");
+        assert_eq!(
+            (&row["fetched"], &row["enrolment"]),
+            (&3.into(), &"enrolled".into()),
+            "{row}"
+        );
+        let text = self.says(
+            "status --url BASE --site hq",
+            0,
+            "500 devices: 440 never seen, 60 seen",
+        );
         assert!(text.contains("VVX 400"), "{text}");
         let table = self.says("status --url BASE --csv", 0, "site,mac,model");
         assert_eq!(table.lines().count(), 501, "{table}");
@@ -204,8 +234,7 @@ fn mac(block: &str, number: usize) -> String {
 
 /// A table as others keep it.
 fn phones() -> String {
-    let mut table =
-        "Serial number,model,line1.user,line1.password,line1.display_name\n".to_owned();
+    let mut table = "Serial number,model,line1.user,line1.password,line1.display_name\n".to_owned();
     for (block, model, count, _) in MODELS {
         for number in 0..count {
             let mac = mac(block, number);

@@ -15,6 +15,7 @@ use handset::fleet::diagnostic::Diagnostic;
 use handset::fleet::finding::Severity;
 use handset::fleet::push::Report;
 use handset::fleet::push::Wish;
+use handset::fleet::push::deployment::Outcome;
 use handset::fleet::push::preview::Preview;
 use handset::fleet::push::preview::preview;
 use handset::fleet::push::published;
@@ -246,8 +247,13 @@ fn show_report(report: &Report, wish: &Wish, out: &mut impl Write) -> io::Result
         let images = several(report.images, "image or resource file");
         writeln!(out, "sent {images}, {}", bytes(report.bytes))?;
     }
-    if report.deployment {
-        writeln!(out, "hosts, sites or who may read changed")?;
+    match report.deployment {
+        Outcome::Changed => writeln!(out, "hosts, sites or who may read changed")?,
+        Outcome::OutOfReach => writeln!(
+            out,
+            "hosts and who may read were left alone: they take a token of the deployment's own"
+        )?,
+        Outcome::Same => {}
     }
     left_over(&report.left_over, report.removed, out)
 }

@@ -135,7 +135,7 @@ fn of_server(options: &Status, url: &str, fresh: Since) -> io::Result<Found> {
     let server = options.place.trust.server(url)?;
     let rows = || {
         let sites = match options.sites.is_empty() {
-            true => push::published(&server)?.into_keys().collect(),
+            true => push::visible(&server)?,
             false => options.sites.clone(),
         };
         let mut rows = asked::of_server(&server, &sites, fresh)?;

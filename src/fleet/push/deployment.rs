@@ -1,6 +1,7 @@
 //! The part of a push that writes the deployment's own record: which sites there are, their hosts, and who may read.
 
 use http::Method;
+use serde::Serialize;
 
 use crate::fleet::Fleet;
 use crate::fleet::plan::Plan;
@@ -13,14 +14,26 @@ use crate::fleet::server::ask;
 use crate::fleet::server::parse;
 use crate::site::Deployment;
 
-/// Makes the record say what the fleet says of the sites that were pushed; whether it did not already. A canary is no
-/// reason to change who may read.
+/// What became of the record.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It says what the fleet says.
+    Changed,
+    /// It is not a tenant's to see or to change.
+    OutOfReach,
+    /// It said so before.
+    #[default]
+    Same,
+}
+
+/// Makes the record say what the fleet says of the sites that were pushed. A canary is no reason to change who may read.
 pub(super) fn write(
     server: &impl Server,
     fleet: &Fleet,
     plan: &Plan<'_>,
     wish: &Wish,
-) -> Result<bool, Trouble> {
+) -> Result<Outcome, Trouble> {
     let wanted = &fleet.snapshot.deployment;
     change(server, |current| {
         let mut next = current.clone();
@@ -55,28 +68,37 @@ pub(super) fn remove(server: &impl Server, sites: &[String]) -> Result<(), Troub
     changed.map(drop)
 }
 
-/// What the record says now, and what it is to be compared with; nothing before the first push.
-pub fn current(server: &impl Server) -> Result<(Deployment, Option<String>), Trouble> {
+/// What the record says now, and what it is to be compared with (nothing before the first push); `None` for a tenant's
+/// token, which does not see it.
+pub fn current(server: &impl Server) -> Result<Option<(Deployment, Option<String>)>, Trouble> {
     match ask(server, &Request::new(Method::GET, "deployment")) {
-        Ok(answer) => Ok((parse(&answer)?, answer.etag)),
-        Err(trouble) if trouble.status() == Some(404) => Ok((Deployment::default(), None)),
-        Err(trouble) => Err(trouble),
+        Ok(answer) => Ok(Some((parse(&answer)?, answer.etag))),
+        Err(trouble) => match trouble.status() {
+            Some(403) => Ok(None),
+            Some(404) => Ok(Some((Deployment::default(), None))),
+            _ => Err(trouble),
+        },
     }
 }
 
-fn change(server: &impl Server, to: impl Fn(&Deployment) -> Deployment) -> Result<bool, Trouble> {
+fn change(
+    server: &impl Server,
+    to: impl Fn(&Deployment) -> Deployment,
+) -> Result<Outcome, Trouble> {
     for last in [false, false, true] {
-        let (now, etag) = current(server)?;
+        let Some((now, etag)) = current(server)? else {
+            return Ok(Outcome::OutOfReach);
+        };
         let next = to(&now);
         if next == now {
-            return Ok(false);
+            return Ok(Outcome::Same);
         }
         let request = Request::new(Method::PUT, "deployment").json(&next);
         match ask(server, &request.matching(etag.as_deref().unwrap_or(ABSENT))) {
-            Ok(_) => return Ok(true),
+            Ok(_) => return Ok(Outcome::Changed),
             Err(trouble) if trouble.status() == Some(412) && !last => {}
             Err(trouble) => return Err(trouble),
         }
     }
-    Ok(true)
+    Ok(Outcome::Same)
 }

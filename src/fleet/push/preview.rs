@@ -82,7 +82,7 @@ pub fn preview(server: &impl Server, fleet: &Fleet, wish: &Wish) -> Result<Previ
     Ok(Preview {
         sites,
         images: images.collect(),
-        left_over: left_over(fleet, wish, &published),
+        left_over: left_over(server, fleet, wish)?,
     })
 }
 
