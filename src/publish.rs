@@ -274,6 +274,9 @@ pub struct AuditEntry {
     /// The tenant of the token, nothing for the deployment's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
+    /// The tenant whose site it was about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
     /// The network that it came from, where the platform says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
