@@ -69,6 +69,10 @@ pub struct Begun {
     /// Whether there is nothing to push: `number` is the site's publication, and of the same plan.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unchanged: bool,
+    /// Whether `number` is the site's canary, and of the same plan: all of it is there, and what is left is to choose
+    /// its devices or to make it everybody's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
 }
 
 /// A push that has begun and is not published yet.
@@ -284,6 +288,9 @@ pub struct AuditEntry {
     /// The tenant of the token, nothing for the deployment's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
+    /// The tenant whose site it was about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
     /// The network that it came from, where the platform says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,

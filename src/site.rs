@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 use serde::Serialize;
+use sha2::Digest;
+use sha2::Sha256;
 
 use crate::mac::MacAddress;
 use crate::map::Map;
@@ -132,6 +134,21 @@ pub enum Chosen {
     Percent(u8),
 }
 
+impl Chosen {
+    /// Whether a device of this site is one of them.
+    pub fn takes(&self, site: &str, mac: MacAddress) -> bool {
+        match self {
+            Self::Devices(devices) => devices.contains(&mac),
+            Self::Percent(percent) => {
+                let hash = Sha256::digest(format!("{site}/{mac}").as_bytes());
+                let [one, two, three, four, ..]: [u8; 32] = hash.into();
+                let draw = u32::from_be_bytes([one, two, three, four]) % 100;
+                draw < u32::from(*percent)
+            }
+        }
+    }
+}
+
 /// The settings and firmware pins that one layer gives.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Layer {
@@ -186,8 +203,69 @@ impl Default for UploadLimits {
 }
 
 impl SiteRecord {
+    /// What the site is to a device: the canary's record where it is chosen.
+    pub fn content_for(&self, device: Option<MacAddress>) -> &Self {
+        let canary = self.canary.as_ref().zip(device);
+        match canary.filter(|(canary, mac)| canary.chosen.takes(&self.name, *mac)) {
+            Some((canary, _)) => &canary.record,
+            None => self,
+        }
+    }
+
     /// The absolute address of the site's root, or `None` where the site has no `public_url`.
     pub fn base(&self) -> Option<String> {
         Some(format!("{}/{}", self.public_url.as_deref()?, self.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Canary;
+    use super::Chosen;
+    use super::SiteRecord;
+    use crate::mac::MacAddress;
+
+    fn site(publication: u64) -> SiteRecord {
+        let json = serde_json::json!({
+            "name": "hq", "release": "", "uploads": {}, "publication": publication,
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn devices() -> impl Iterator<Item = MacAddress> {
+        (0..1000).map(|number| format!("0004f2{number:06x}").parse().unwrap())
+    }
+
+    #[test]
+    fn a_larger_percentage_only_adds() {
+        let taken = |percent, site| -> Vec<MacAddress> {
+            let chosen = Chosen::Percent(percent);
+            devices().filter(|mac| chosen.takes(site, *mac)).collect()
+        };
+        assert_eq!(taken(0, "hq"), []);
+        assert_eq!(taken(100, "hq").len(), 1000);
+        let (some, more) = (taken(10, "hq"), taken(25, "hq"));
+        assert!((60..140).contains(&some.len()), "{}", some.len());
+        assert!((200..300).contains(&more.len()), "{}", more.len());
+        assert!(some.iter().all(|mac| more.contains(mac)));
+        assert_ne!(some, taken(10, "branch"), "another site has others");
+    }
+
+    #[test]
+    fn a_canary_is_for_the_chosen_and_for_those_who_say_who_they_are() {
+        let (one, other) = (
+            "0004f2000500".parse().unwrap(),
+            "0004f2000501".parse().unwrap(),
+        );
+        let site = SiteRecord {
+            canary: Some(Canary {
+                record: Box::new(site(2)),
+                chosen: Chosen::Devices(vec![one]),
+            }),
+            ..site(1)
+        };
+        for (device, expected) in [(None, 1), (Some(one), 2), (Some(other), 1)] {
+            assert_eq!(site.content_for(device).publication, expected, "{device:?}");
+        }
     }
 }

@@ -5,10 +5,15 @@
 
 #[cfg(not(target_family = "wasm"))]
 pub mod directory;
+#[cfg(not(target_family = "wasm"))]
+pub mod files;
 pub mod keyed;
 pub mod memory;
+mod publishing;
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub mod s3;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+pub mod single;
 
 use std::fmt;
 use std::ops::Range;
@@ -25,6 +30,7 @@ use crate::seal::Place;
 use crate::settings::Settings;
 use crate::site::Deployment;
 use crate::site::SiteRecord;
+pub use crate::store::publishing::Publishing;
 
 /// The records: what the deployment, its sites and its devices are.
 #[expect(
@@ -143,6 +149,11 @@ impl BlobKey {
     /// An image or a resource, by the SHA-256 of its bytes.
     pub fn content(sha256: &str) -> Self {
         Self(format!("blobs/{sha256}"))
+    }
+
+    /// What lies under a key of docs/storage.md, whatever it is.
+    pub(crate) fn at(key: &str) -> Self {
+        Self(key.to_owned())
     }
 
     /// A part of an upload. Site and name are clean by their types and rules; the id is ours.

@@ -29,6 +29,8 @@ mod request;
 mod secret;
 #[path = "handset/status.rs"]
 mod status;
+#[path = "handset/store.rs"]
+mod store;
 #[path = "handset/watch.rs"]
 mod watch;
 
@@ -57,18 +59,13 @@ use handset::platform::native::ServeOptions;
 use handset::platform::native::log::Log;
 use handset::platform::native::proxy::Block;
 use handset::platform::native::proxy::Proxies;
-use handset::platform::native::s3::HttpWire;
 use handset::platform::native::watch::Tree;
 use handset::platform::native::watch::Watcher;
 use handset::site::Access;
 use handset::store::directory::DirectoryStore;
-use handset::store::s3::Address;
-use handset::store::s3::Credentials;
-use handset::store::s3::S3;
-use handset::store::s3::S3Store;
 use key::SecretFile;
 use secret::KeyFile;
-use tokio::task::LocalSet;
+use store::Store;
 
 /// The provisioning server for desk phones that runs at the edge.
 #[derive(Debug, Parser)]
@@ -142,10 +139,10 @@ struct Serve {
     /// The fleet directory
     #[arg(required_unless_present = "store", conflicts_with = "store")]
     directory: Option<PathBuf>,
-    /// A bucket that holds everything instead: s3://BUCKET/PREFIX?endpoint=https://HOST&region=REGION.
-    /// The key is taken from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN
+    /// What is published to instead: a directory, or a bucket s3://BUCKET/PREFIX?endpoint=https://HOST&region=REGION,
+    /// whose key is taken from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN
     #[arg(long, conflicts_with = "state")]
-    store: Option<Address>,
+    store: Option<Store>,
     /// PEM file with the certificate authorities of a store that has a certificate of its own
     #[arg(long, requires = "store")]
     store_ca: Option<PathBuf>,
@@ -266,34 +263,12 @@ fn serve(options: Serve, out: &mut impl Write) -> io::Result<ExitCode> {
         ..ServeOptions::default()
     };
     match (options.store, options.directory) {
-        (Some(address), _) => serve_bucket(address, options.store_ca.as_deref(), &serving),
+        (Some(store), _) => store::serve(store, options.store_ca.as_deref(), &serving),
         (None, directory) => {
             let directory = directory.unwrap_or_default();
             serve_directory(&directory, options.state.as_deref(), key, &serving, out)
         }
     }
-}
-
-fn serve_bucket(
-    address: Address,
-    authorities: Option<&Path>,
-    serving: &ServeOptions,
-) -> io::Result<ExitCode> {
-    let credentials = Credentials::from_variables(|name| std::env::var(name).ok());
-    let credentials = credentials.map_err(io::Error::other)?;
-    let wire = match authorities {
-        Some(path) => HttpWire::trusting(path).map_err(io::Error::other)?,
-        None => HttpWire::new().map_err(io::Error::other)?,
-    };
-    let store = S3Store::new(S3::new(address, credentials, wire), serving.secrets.clone());
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let probe = LocalSet::new().block_on(&runtime, store.bucket.probe());
-    probe.map_err(io::Error::other)?;
-    drop(runtime);
-    native::serve(Arc::new(store), serving, Log::to(io::stderr())).map_err(io::Error::other)?;
-    Ok(ExitCode::SUCCESS)
 }
 
 fn serve_directory(

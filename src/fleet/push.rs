@@ -131,19 +131,20 @@ pub fn push(
         report.removed = true;
     }
     let begun = begin(server, &plan, wish, progress)?;
-    let changed: Vec<Staged<'_>> = plan
-        .sites
-        .iter()
-        .zip(&begun)
+    let staged = plan.sites.iter().zip(&begun);
+    let staged: Vec<Staged<'_>> = staged
         .filter(|(_, begun)| !begun.unchanged)
         .map(|(site, begun)| Staged { site, begun })
         .collect();
+    // All of a canary of the same plan is there.
+    let unfinished = staged.iter().filter(|staged| !staged.begun.whole);
+    let changed: Vec<Staged<'_>> = unfinished.copied().collect();
     let releases = missing_releases(&changed, &published);
     (report.images, report.bytes) = blobs::send(server, &plan, &releases, progress)?;
     let differences = compare(server, &changed, progress)?;
     write(server, &changed, &differences, progress)?;
-    progress.begin(Step::Publish, count(changed.len()));
-    at_once(AT_ONCE, &changed, |staged| {
+    progress.begin(Step::Publish, count(staged.len()));
+    at_once(AT_ONCE, &staged, |staged| {
         publish(server, staged, wish.canary.as_ref())?;
         progress.advance(1);
         Ok(())
@@ -329,7 +330,12 @@ fn publish(
         record: staged.site.record.clone(),
         canary: canary.map(|chosen| chosen_of(staged.site, chosen)),
     };
-    let request = Request::new(Method::PUT, staged.target()).json(&body);
+    let request = match canary {
+        None if staged.begun.whole => {
+            Request::new(Method::POST, format!("{}/publish", staged.target()))
+        }
+        _ => Request::new(Method::PUT, staged.target()).json(&body),
+    };
     let request = request.matching(&staged.begun.etag);
     let trouble = match ask(server, &request) {
         Ok(_) => return Ok(()),

@@ -20,7 +20,7 @@ use handset::store::directory::Upload;
 use handset::store::s3::Address;
 use handset::store::s3::Credentials;
 use handset::store::s3::S3;
-use handset::store::s3::S3Store;
+use handset::store::single::SingleStore;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use s3s::S3Request;
@@ -142,12 +142,12 @@ impl Service {
     }
 
     /// A part of its bucket that holds a compiled fleet directory.
-    pub(crate) fn filled(&self, prefix: &str, snapshot: &Snapshot) -> S3Store<HttpWire> {
+    pub(crate) fn filled(&self, prefix: &str, snapshot: &Snapshot) -> SingleStore<S3<HttpWire>> {
         let store = store(self.place(prefix));
         let entries = entries::of(snapshot);
         block_on(fill(
-            &&store.bucket,
-            &&store.bucket,
+            &store.bucket,
+            &store.bucket,
             Some(&secrets()),
             &entries,
             Upload::of_file,
@@ -231,9 +231,9 @@ fn secrets() -> DeploymentSecrets {
 }
 
 /// A store at an address, with the right key.
-pub(crate) fn store(address: Address) -> S3Store<HttpWire> {
+pub(crate) fn store(address: Address) -> SingleStore<S3<HttpWire>> {
     let bucket = S3::new(address, credentials(SECRET, ""), HttpWire::new().unwrap());
-    S3Store::new(bucket, Some(secrets()))
+    SingleStore::new(bucket, Some(secrets()))
 }
 
 pub(crate) fn credentials(secret: &str, token: &str) -> Credentials {

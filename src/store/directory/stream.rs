@@ -56,7 +56,7 @@ impl Body {
     }
 
     /// A range of an upload, which never changes.
-    pub(super) fn of_upload(
+    pub(in crate::store) fn of_upload(
         key: &BlobKey,
         file: File,
         range: Range<u64>,
@@ -185,10 +185,10 @@ impl Upload {
     }
 
     /// Writes exactly `length` bytes to a file, or fails.
-    pub(super) async fn receive(
+    pub(in crate::store) async fn receive(
         mut self,
         key: &BlobKey,
-        file: &mut File,
+        file: &mut impl Write,
         length: u64,
     ) -> Result<(), StoreError> {
         let mut missing = length;
