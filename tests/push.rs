@@ -41,7 +41,7 @@ use tempfile::TempDir;
 use published::Published;
 
 /// Phones; every third one changes with each version of the fleet.
-const PHONES: usize = 60;
+const PHONES: usize = 40;
 
 /// A fleet directory whose every file says which version it is of.
 struct Directory(TempDir);
@@ -72,10 +72,10 @@ impl Directory {
             ),
         );
         self.put("tenants/acme.toml", "");
-        let mut table = "mac,site,model,outbound_proxy,line1.password\n".to_owned();
+        let mut table = "mac,site,model,outbound_proxy,line1.user,line1.password\n".to_owned();
         for phone in 0..PHONES {
             let own = own_version(phone, version);
-            table += &format!("{},hq,VVX 400,v{own},pass-{phone}\n", mac(phone));
+            table += &format!("{},hq,VVX 400,v{own},{phone},pass-{phone}\n", mac(phone));
         }
         self.put("devices/phones.csv", &table);
         self.put(
@@ -178,15 +178,21 @@ impl Scene {
     }
 
     /// What a phone's request is answered with.
-    fn file(&self, name: &str) -> (u16, String) {
+    fn file(&self, phone: usize, name: &str) -> (u16, String) {
         let url = format!("{}/hq/{name}", self.server.url());
-        let mut answer = self.phones.get(url).call().unwrap();
+        // Says who it is, as a canary has to.
+        let said = format!(
+            "FileTransport PolycomVVX-VVX_400-UA/5.9.7.1 (SN:{})",
+            mac(phone)
+        );
+        let request = self.phones.get(url).header("user-agent", said);
+        let mut answer = request.call().unwrap();
         let text = answer.body_mut().read_to_string().unwrap();
         (answer.status().as_u16(), text)
     }
 
     fn badge(&self, phone: usize) -> String {
-        let (status, text) = self.file(&format!("{}-badge.cfg", mac(phone)));
+        let (status, text) = self.file(phone, &format!("{}-badge.cfg", mac(phone)));
         assert_eq!(status, 200, "{text}");
         text
     }
@@ -199,7 +205,7 @@ impl Scene {
         for phone in 1..PHONES {
             assert_eq!(self.badge(phone), badge(phone, version));
         }
-        let (_, ring) = self.file("ring.wav");
+        let (_, ring) = self.file(0, "ring.wav");
         assert_eq!(ring, format!("RIFF of version {version}"));
         version
     }
@@ -228,22 +234,21 @@ fn a_push_may_be_cut_at_every_request() {
     assert!(requests > 20, "{requests}");
     let mut version = scene.is_whole(&[2]);
     for most in 0..requests {
-        for unheard in [false, true] {
-            directory.become_version(version + 1);
-            let fleet = directory.compile();
-            let cut = Cut::at(&scene.remote, most, unheard);
-            let trouble = push(&cut, &fleet, &Wish::default(), &Silent);
-            let now = scene.is_whole(&[version, version + 1]);
-            assert!(trouble.is_err() || now == version + 1, "{most} {unheard}");
-            scene
-                .push(&fleet, &Wish::default())
-                .unwrap_or_else(|trouble| panic!("after {most} {unheard}: {trouble}"));
-            version = scene.is_whole(&[version + 1]);
-            let again = scene.push(&fleet, &Wish::default()).unwrap();
-            assert!(again.sites[0].unchanged, "{again:?}");
-        }
+        let unheard = most.is_multiple_of(2);
+        directory.become_version(version + 1);
+        let fleet = directory.compile();
+        let cut = Cut::at(&scene.remote, most, unheard);
+        let trouble = push(&cut, &fleet, &Wish::default(), &Silent);
+        let now = scene.is_whole(&[version, version + 1]);
+        assert!(trouble.is_err() || now == version + 1, "{most} {unheard}");
+        scene
+            .push(&fleet, &Wish::default())
+            .unwrap_or_else(|trouble| panic!("after {most} {unheard}: {trouble}"));
+        version = scene.is_whole(&[version + 1]);
     }
-    let (_, kept) = scene.file(&format!("{}-phone.cfg", mac(7)));
+    let again = scene.push(&directory.compile(), &Wish::default()).unwrap();
+    assert!(again.sites[0].unchanged, "{again:?}");
+    let (_, kept) = scene.file(7, &format!("{}-phone.cfg", mac(7)));
     assert_eq!(kept, OVERRIDES);
 }
 
@@ -295,7 +300,7 @@ fn a_push_may_be_killed_at_any_point() {
         killed > 40,
         "{killed} of 50 were killed before they were done"
     );
-    let (_, kept) = scene.file(&format!("{}-phone.cfg", mac(7)));
+    let (_, kept) = scene.file(7, &format!("{}-phone.cfg", mac(7)));
     assert_eq!(kept, OVERRIDES);
 }
 
@@ -396,7 +401,7 @@ fn a_canary_is_whole_and_ends_either_way() {
     let count = (0..PHONES)
         .filter(|phone| scene.badge(*phone) == badge(*phone, 2))
         .count();
-    assert!((10..50).contains(&count), "{count} of {PHONES}");
+    assert!((8..32).contains(&count), "{count} of {PHONES}");
     standing::abandon(&scene.remote, "hq").unwrap();
     scene.is_whole(&[1]);
     scene.push(&fleet, &half).unwrap();

@@ -104,6 +104,12 @@ impl<'f> Plan<'f> {
         self.releases.get(id).map(|release| Arc::clone(release))
     }
 
+    /// A device's settings as JSON, wherever it stands.
+    pub fn device(&self, mac: MacAddress) -> Option<&'f [u8]> {
+        let mut found = self.sites.iter().filter_map(|site| site.devices.get(&mac));
+        found.next().copied()
+    }
+
     /// Devices over all sites.
     pub fn devices(&self) -> usize {
         self.sites.iter().map(|site| site.devices.len()).sum()

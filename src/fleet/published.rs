@@ -144,9 +144,12 @@ impl<S: Server> Both<'_, S> {
         let mut after = before.clone();
         let asked: Vec<MacAddress> = [&difference.write[..], &difference.gone[..]].concat();
         let mut found = compared(self.server, name, &asked, |macs| {
-            let sent = macs
-                .iter()
-                .map(|mac| (mac.to_string(), after.get(mac).cloned()));
+            let sent = macs.iter().map(|mac| {
+                // One that moves is compared with what it is where it goes to.
+                let here = after.get(mac).cloned();
+                let elsewhere = || serde_json::from_slice(self.plan.device(*mac)?).ok();
+                (mac.to_string(), here.or_else(elsewhere))
+            });
             Batch::from_iter(sent)
         })?;
         for mac in asked {
