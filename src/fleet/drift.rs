@@ -43,6 +43,8 @@ pub enum Effect {
     Defeats,
     /// The phone is given none.
     Adds,
+    /// The phone is given a value that is not shown, and may be another.
+    Unknown,
     /// The phone is given the same; a later change will not reach it.
     Repeats,
 }
@@ -81,6 +83,7 @@ pub fn drift(
             }
             let given = given.get(&parameter.name);
             let effect = match given {
+                Some(given) if given == MARK || given == OTHER => Effect::Unknown,
                 Some(given) if is_same(given, &parameter.value) => Effect::Repeats,
                 Some(_) => Effect::Defeats,
                 None => Effect::Adds,
@@ -100,6 +103,9 @@ pub fn drift(
     found
 }
 
+/// What is shown of a secret that may be the phone's own or another.
+const UNKNOWN: &str = "(a secret)";
+
 /// Phones write `1` as `1` and take ` 1 ` for the same.
 fn is_same(given: &str, local: &str) -> bool {
     given.trim() == local.trim()
@@ -117,6 +123,7 @@ fn shown(
     let other = match effect {
         Effect::Repeats => MARK,
         Effect::Adds | Effect::Defeats => OTHER,
+        Effect::Unknown => UNKNOWN,
     };
     (MARK.to_owned(), given.map(|_| other.to_owned()))
 }
@@ -182,6 +189,8 @@ mod tests {
                 ("reg.1.auth.password", "(secret)", Some("(secret)"), Effect::Repeats),
             ],
         ),
+        // What a server does not show.
+        (&[("phone", RINGER)], &[(TONE, "(secret)")], &[(TONE, "ringer10", Some("(secret)"), Effect::Unknown)]),
         (
             &[("phone", "<a hidden=\"mine\"/>")],
             &[("hidden", "x")],

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::Method;
+use serde_json::Value;
 
 use crate::device::DeviceSettings;
 use crate::fleet::Fleet;
@@ -30,11 +31,12 @@ use crate::publish::BATCH;
 use crate::publish::Batch;
 use crate::publish::Compared;
 use crate::publish::Devices;
+use crate::publish::SECRET;
 use crate::publish::SiteState;
-use crate::publish::redaction;
 use crate::release::Release;
 use crate::release::ReleaseId;
 use crate::release::ReleaseRecord;
+use crate::settings::Settings;
 use crate::site::Deployment;
 use crate::site::SiteRecord;
 use crate::store::directory::Snapshot;
@@ -68,132 +70,129 @@ pub fn fetch(server: &impl Server, sites: &[String]) -> Result<Fleet, Trouble> {
     Ok(of_snapshot(fleet))
 }
 
-/// Ours and theirs, as far as they differ and made alike where they do not.
-#[derive(Debug)]
-pub struct Pair {
-    /// What phones get.
-    pub published: Fleet,
-    /// What they would get.
-    pub local: Fleet,
-    /// Sites that the server has and we have not: a push leaves them alone.
-    pub left_over: Vec<String>,
-}
-
-/// Compares a fleet with what a server has published of these sites; of all of them without any.
-pub fn compare(server: &impl Server, fleet: &Fleet, sites: &[String]) -> Result<Pair, Trouble> {
+/// What a server has published of the sites of a fleet (of these, if there are any), secrets that are the same as the
+/// fleet's being the fleet's: what is left of others is [`OTHER_SECRET`](crate::publish::OTHER_SECRET).
+pub fn beside(server: &impl Server, fleet: &Fleet, sites: &[String]) -> Result<Fleet, Trouble> {
     let wish = push::Wish {
         sites: sites.to_vec(),
         ..push::Wish::default()
     };
     let plan = push::plan_of(fleet, &wish)?;
     let known = push::published(server)?;
-    let deployment = Deployment::clone(&fleet.snapshot.deployment);
-    let mut old = empty(deployment.clone());
-    let mut new = empty(deployment);
+    let mut old = empty(Deployment::clone(&fleet.snapshot.deployment));
     for site in &plan.sites {
         let before = known.get(site.name()).filter(|line| line.publication > 0);
-        match before {
-            Some(line) => {
-                let both = Both {
-                    server,
-                    plan: &plan,
-                    site,
-                };
-                both.compare(line.publication, &mut old, &mut new)?;
-            }
-            None => {
-                let record = redaction::site(site.record);
-                copy_release(&plan, &record.release, &mut new);
-                add_site(&mut new, record, settings(site)?);
-            }
+        if let Some(line) = before {
+            let ours = Ours {
+                server,
+                plan: &plan,
+                site,
+            };
+            ours.compare(line.publication, &mut old)?;
         }
     }
-    let with_names = |snapshot| Fleet {
+    Ok(Fleet {
         sealed_parameters: fleet.sealed_parameters.clone(),
-        ..of_snapshot(snapshot)
-    };
-    Ok(Pair {
-        published: with_names(old),
-        local: with_names(new),
-        left_over: push::left_over(server, fleet, &wish)?,
+        ..of_snapshot(old)
     })
 }
 
-/// A site that both sides have.
-struct Both<'a, S> {
+/// A site that the server has published too.
+struct Ours<'a, S> {
     server: &'a S,
     plan: &'a Plan<'a>,
     site: &'a SitePlan<'a>,
 }
 
-impl<S: Server> Both<'_, S> {
-    fn compare(
-        &self,
-        publication: u64,
-        old: &mut Snapshot,
-        new: &mut Snapshot,
-    ) -> Result<(), Trouble> {
-        let name = self.site.name();
-        let target = format!("sites/{name}/compare");
-        let request = Request::new(Method::POST, target).json(self.site.record);
-        let theirs: SiteRecord = read(self.server, &request)?;
-        let ours = redaction::site(self.site.record);
-        self.releases(&theirs.release, old, new)?;
+impl<S: Server> Ours<'_, S> {
+    fn compare(&self, publication: u64, old: &mut Snapshot) -> Result<(), Trouble> {
+        let (name, ours) = (self.site.name(), self.site.record);
+        let request = Request::new(Method::POST, format!("sites/{name}/compare")).json(ours);
+        let mut theirs: SiteRecord = read(self.server, &request)?;
+        restore_site(&mut theirs, ours);
+        self.release(&theirs.release, old)?;
         let difference = changed(self.server, self.site, publication)?;
-        let mut before = settings(self.site)?;
-        let mut after = before.clone();
+        let mut devices = settings(self.site)?;
         let asked: Vec<MacAddress> = [&difference.write[..], &difference.gone[..]].concat();
+        // One that moves is compared with what it is where it goes to.
+        let local = |mac: MacAddress| -> Option<DeviceSettings> {
+            serde_json::from_slice(self.plan.device(mac)?).ok()
+        };
         let mut found = compared(self.server, name, &asked, |macs| {
-            let sent = macs.iter().map(|mac| {
-                // One that moves is compared with what it is where it goes to.
-                let here = after.get(mac).cloned();
-                let elsewhere = || serde_json::from_slice(self.plan.device(*mac)?).ok();
-                (mac.to_string(), here.or_else(elsewhere))
-            });
+            let sent = macs.iter().map(|mac| (mac.to_string(), local(*mac)));
             Batch::from_iter(sent)
         })?;
         for mac in asked {
-            before.remove(&mac);
-            if let Some(theirs) = found.remove(&mac) {
-                before.insert(mac, theirs);
-            }
-            if let Some(ours) = after.get_mut(&mac) {
-                *ours = redaction::device(ours, None);
+            devices.remove(&mac);
+            if let Some(mut theirs) = found.remove(&mac) {
+                if let Some(ours) = local(mac) {
+                    restore(&mut theirs.settings, &ours.settings);
+                }
+                devices.insert(mac, theirs);
             }
         }
-        add_site(old, numbered_as(theirs, &ours), before);
-        add_site(new, ours, after);
+        add_site(old, numbered_as(theirs, ours), devices);
         Ok(())
     }
 
-    /// The release of each side: one for both, or two without secrets.
-    fn releases(
-        &self,
-        theirs: &ReleaseId,
-        old: &mut Snapshot,
-        new: &mut Snapshot,
-    ) -> Result<(), Trouble> {
-        let ours = &self.site.record.release;
-        if theirs == ours {
-            copy_release(self.plan, ours, old);
-            copy_release(self.plan, ours, new);
+    fn release(&self, theirs: &ReleaseId, old: &mut Snapshot) -> Result<(), Trouble> {
+        if old.releases.contains_key(theirs) {
             return Ok(());
         }
-        let Some(local) = self.plan.releases.get(ours) else {
+        if let Some(same) = self.plan.shared_release(theirs) {
+            old.releases.insert(theirs.clone(), same);
+            return Ok(());
+        }
+        let Some(ours) = self.plan.releases.get(&self.site.record.release) else {
             return Ok(());
         };
-        if !old.releases.contains_key(theirs) {
-            let target = format!("releases/{theirs}/compare");
-            let request = Request {
-                body: Sent::Json(local.record.encode().1),
-                ..Request::new(Method::POST, target)
-            };
-            add_release(old, theirs, read(self.server, &request)?)?;
+        let request = Request {
+            body: Sent::Json(ours.record.encode().1),
+            ..Request::new(Method::POST, format!("releases/{theirs}/compare"))
+        };
+        let mut record: ReleaseRecord = read(self.server, &request)?;
+        restore(
+            &mut record.deployment.settings,
+            &ours.record.deployment.settings,
+        );
+        restore(&mut record.tenant.settings, &ours.record.tenant.settings);
+        for (name, model) in record.models.iter_mut() {
+            if let Some(ours) = ours.record.models.get(name) {
+                restore(&mut model.settings, &ours.settings);
+            }
         }
-        if !new.releases.contains_key(ours) {
-            add_release(new, ours, redaction::release(&local.record, None))?;
+        add_release(old, theirs, record)
+    }
+}
+
+fn restore_site(theirs: &mut SiteRecord, ours: &SiteRecord) {
+    restore(&mut theirs.layer.settings, &ours.layer.settings);
+    for (user, password) in theirs.passwords.iter_mut() {
+        if let Some(ours) = ours.passwords.get(user).filter(|_| password == SECRET) {
+            password.clone_from(ours);
         }
-        Ok(())
+    }
+}
+
+/// Puts our secrets where theirs are the same.
+fn restore(theirs: &mut Settings, ours: &Settings) {
+    for (name, value) in theirs.iter_mut() {
+        if let Some(ours) = ours.get(name) {
+            restore_value(value, ours);
+        }
+    }
+}
+
+fn restore_value(theirs: &mut Value, ours: &Value) {
+    match (theirs, ours) {
+        (Value::Object(theirs), Value::Object(ours)) => restore(theirs, ours),
+        (Value::Array(theirs), Value::Array(ours)) => {
+            for (theirs, ours) in theirs.iter_mut().zip(ours) {
+                restore_value(theirs, ours);
+            }
+        }
+        (theirs, ours) if *theirs == SECRET => theirs.clone_from(ours),
+        _ => {}
     }
 }
 
@@ -249,12 +248,6 @@ fn empty(deployment: Deployment) -> Snapshot {
     Snapshot {
         deployment: Arc::new(deployment),
         ..Snapshot::default()
-    }
-}
-
-fn copy_release(plan: &Plan<'_>, id: &ReleaseId, to: &mut Snapshot) {
-    if let Some(release) = plan.shared_release(id) {
-        to.releases.insert(id.clone(), release);
     }
 }
 

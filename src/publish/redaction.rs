@@ -70,6 +70,7 @@ fn settings(layer: &Settings, other: Option<&Settings>) -> Settings {
         let setting = SETTINGS.iter().find(|setting| setting.name == name);
         let value = match setting.map(|setting| (setting.holds_secrets(), setting.kind)) {
             Some((false, _)) => value.clone(),
+            None if DERIVED.contains(&name.as_str()) => value.clone(),
             Some((true, Kind::Lines)) => lines(value, theirs),
             _ => hidden(value, theirs),
         };
@@ -77,6 +78,9 @@ fn settings(layer: &Settings, other: Option<&Settings>) -> Settings {
     }
     shown
 }
+
+/// Settings that are none of the table's, because they are made of others: a zone brings its daylight saving along.
+const DERIVED: &[&str] = &["daylight"];
 
 fn lines(value: &Value, other: Option<&Value>) -> Value {
     let Value::Array(lines) = value else {
@@ -134,11 +138,16 @@ mod tests {
     /// A layer, what its reader has, and what is shown.
     #[test]
     fn what_is_secret_is_not_shown() {
-        let rows: [(Value, Option<Value>, Value); 8] = [
+        let rows: [(Value, Option<Value>, Value); 9] = [
             (
                 json!({"language": "de-DE"}),
                 None,
                 json!({"language": "de-DE"}),
+            ),
+            (
+                json!({"daylight": {"save": 3600}}),
+                Some(json!({})),
+                json!({"daylight": {"save": 3600}}),
             ),
             (
                 json!({"admin_password": "hunter2"}),

@@ -179,7 +179,7 @@ impl Story {
         }
         let booted = MODELS.len() * BOOTED;
         let expected = [("lately", booted), ("never", 500 - booted)];
-        assert_eq!(seen, BTreeMap::from(expected));
+        assert_eq!(seen, BTreeMap::from(expected), "{json}");
         let changed = mac("0004f2", 3);
         let row = rows.iter().find(|row| row["mac"] == *changed).unwrap();
         assert_eq!(

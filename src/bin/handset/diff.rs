@@ -15,7 +15,6 @@ use handset::fleet::diff;
 use handset::fleet::diff::Difference;
 use handset::fleet::published;
 use handset::fleet::sealed::FleetKey;
-use handset::fleet::server::Trouble;
 
 use crate::push::Trust;
 use crate::secret::KeyFile;
@@ -49,34 +48,20 @@ pub(crate) struct Diff {
 pub(crate) fn run(options: &Diff, out: &mut impl Write) -> io::Result<ExitCode> {
     let mut hashes = Hashes::default();
     let key = options.key.read()?;
-    let new = compile(&options.directory, &mut hashes, key.as_ref())?;
-    let difference = if options.against.contains("://") {
+    let mut new = compile(&options.directory, &mut hashes, key.as_ref())?;
+    let old = if options.against.contains("://") {
         let server = options.trust.server(&options.against)?;
-        match published::compare(&server, &new, &options.sites) {
-            Ok(pair) => {
-                for site in &pair.left_over {
-                    let problem =
-                        "is on the server and not in the fleet directory; a push leaves it alone";
-                    writeln!(io::stderr(), "handset: site {site} {problem}")?;
-                }
-                diff::diff(&pair.published, &pair.local)
-            }
-            Err(trouble) => return against_nothing(&trouble),
-        }
+        let published = published::beside(&server, &new, &options.sites);
+        // 1 would say that something changes.
+        published.map_err(|trouble| io::Error::other(trouble.to_string()))?
     } else {
-        let mut new = new;
         let mut old = compile(Path::new(&options.against), &mut hashes, key.as_ref())?;
-        for fleet in [&mut new, &mut old] {
-            fleet.retain_sites(&options.sites);
-        }
-        diff::diff(&old, &new)
+        old.retain_sites(&options.sites);
+        old
     };
+    new.retain_sites(&options.sites);
+    let difference = diff::diff(&old, &new);
     show(&difference, options.summary, out)
-}
-
-/// Nothing that could be compared with: 1 would say that something changes.
-fn against_nothing(trouble: &Trouble) -> io::Result<ExitCode> {
-    Err(io::Error::other(trouble.to_string()))
 }
 
 fn show(difference: &Difference, summary: bool, out: &mut impl Write) -> io::Result<ExitCode> {

@@ -91,10 +91,9 @@ pub(crate) struct Logs {
 
 /// Where phones' states are.
 #[derive(Args, Debug)]
-#[group(required = true)]
 pub(crate) struct Place {
     /// Address of a running server; the token is taken from HANDSET_TOKEN
-    #[arg(long, conflicts_with = "dir")]
+    #[arg(long, required_unless_present = "dir", conflicts_with = "dir")]
     url: Option<String>,
     /// A fleet directory, with the state of its phones beside it
     #[arg(long)]
@@ -248,6 +247,9 @@ fn local(local: &Local) -> Option<String> {
             let given = local.given.as_deref().unwrap_or_default();
             Some(format!("{name}={value} defeats {given}"))
         }
+        Effect::Unknown => Some(format!(
+            "{name}={value} may defeat a value that is not shown"
+        )),
         Effect::Repeats => None,
     }
 }
