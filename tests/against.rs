@@ -1,9 +1,5 @@
 //! What the tool reads of a running server: `diff --against`, `status` and `logs`; and the same beside a directory.
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/published.rs"]
 #[expect(dead_code, reason = "nothing is counted here")]
@@ -15,6 +11,7 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 
 use handset::fleet;
 use handset::fleet::Fleet;
@@ -33,7 +30,6 @@ use handset::platform::native::operate::remote::Remote;
 use handset::store::directory::DirectoryStore;
 use serde_json::Value;
 use serde_json::json;
-use std::sync::Arc;
 use tempfile::TempDir;
 
 use published::Published;

@@ -337,9 +337,8 @@ fn publish(
         _ => Request::new(Method::PUT, staged.target()).json(&body),
     };
     let request = request.matching(&staged.begun.etag);
-    let trouble = match ask(server, &request) {
-        Ok(_) => return Ok(()),
-        Err(trouble) => trouble,
+    let Err(trouble) = ask(server, &request) else {
+        return Ok(());
     };
     let (site, number) = (staged.site.name(), staged.begun.number);
     let doubtful = matches!(trouble.status(), None | Some(409 | 412));

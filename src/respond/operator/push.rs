@@ -90,7 +90,7 @@ impl<S: Records + Publishing> Asked<'_, S> {
                 .as_deref()
                 .is_some_and(|plan| next.is_of(other.number, plan));
             // Of the same plan, and begun before another was published: it cannot end, and misses nobody.
-            if !wish.take_over && !(stale && ours) {
+            if !(wish.take_over || stale && ours) {
                 return Err(busy(&other));
             }
             next.withdraw(other.number, false);
