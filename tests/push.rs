@@ -1,10 +1,6 @@
 //! `handset push`, cut at every request and killed at any: phones get whole publications, what they wrote stays, and the
 //! next push finishes.
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/published.rs"]
 mod published;

@@ -105,15 +105,22 @@ pub(crate) struct Place {
     trust: Trust,
 }
 
+impl Place {
+    /// Where it is if it is no server.
+    fn directory(&self) -> &Path {
+        self.dir.as_deref().unwrap_or_else(|| Path::new("."))
+    }
+}
+
 pub(crate) fn status(options: &Status, out: &mut impl Write) -> io::Result<ExitCode> {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
     let fresh = Since(now.saturating_sub(u64::from(options.stale_after) * 60_000));
-    let found = match (&options.place.url, &options.place.dir) {
-        (Some(url), _) => of_server(options, url, fresh)?,
-        (None, directory) => of_directory(options, directory.as_deref(), fresh)?,
+    let found = match &options.place.url {
+        Some(url) => of_server(options, url, fresh)?,
+        None => of_directory(options, fresh)?,
     };
     let mut rows = match found {
         Ok(rows) => rows,
@@ -147,8 +154,8 @@ fn of_server(options: &Status, url: &str, fresh: Since) -> io::Result<Found> {
     Ok(rows())
 }
 
-fn of_directory(options: &Status, directory: Option<&Path>, fresh: Since) -> io::Result<Found> {
-    let directory = directory.unwrap_or(Path::new("."));
+fn of_directory(options: &Status, fresh: Since) -> io::Result<Found> {
+    let directory = options.place.directory();
     let fleet = compile(directory)?;
     // The store takes a snapshot of its own.
     let beside = Beside::new(
@@ -300,10 +307,10 @@ fn table(rows: &[Row], out: &mut impl Write) -> io::Result<()> {
 }
 
 pub(crate) fn logs(options: &Logs, out: &mut impl Write) -> io::Result<ExitCode> {
-    let place = match (&options.place.url, &options.place.dir) {
-        (Some(url), _) => operate::Place::Server(options.place.trust.server(url)?),
-        (None, directory) => {
-            let directory = directory.as_deref().unwrap_or(Path::new("."));
+    let place = match &options.place.url {
+        Some(url) => operate::Place::Server(options.place.trust.server(url)?),
+        None => {
+            let directory = options.place.directory();
             let state = state_of(directory, options.place.state.as_deref());
             let beside = Beside::new(compile(directory)?, &state).map_err(io::Error::other)?;
             operate::Place::Directory(Box::new(beside))
