@@ -151,11 +151,6 @@ impl BlobKey {
         Self(format!("blobs/{sha256}"))
     }
 
-    /// What lies under a key of docs/storage.md, whatever it is.
-    pub(crate) fn at(key: &str) -> Self {
-        Self(key.to_owned())
-    }
-
     /// A part of an upload. Site and name are clean by their types and rules; the id is ours.
     pub fn upload(site: &str, mac: MacAddress, name: &str, id: &str) -> Self {
         Self(format!("uploads/{site}/{mac}/{name}/{id}"))

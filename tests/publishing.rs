@@ -50,6 +50,7 @@ use pushing::Pusher;
 use pushing::SITE;
 use pushing::Version;
 use pushing::badge;
+use pushing::documented;
 use pushing::shared;
 use shelf::Shelf;
 
@@ -146,6 +147,7 @@ impl Api for Process<'_> {
         }
         let response = self.respond(method, &format!("/-/v1/{path}"), &headers, body, true);
         let etag = response.headers.get(header::ETAG);
+        documented(method, path, response.status.as_u16());
         Heard {
             status: response.status.as_u16(),
             etag: etag.map(|etag| etag.to_str().unwrap().to_owned()),

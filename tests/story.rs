@@ -8,16 +8,16 @@
 #[path = "support/boots.rs"]
 #[expect(dead_code, reason = "boots are more than this suite needs")]
 mod boots;
+#[path = "support/fleet_story.rs"]
+mod fleet_story;
 #[path = "support/published.rs"]
 #[expect(dead_code, reason = "nothing is counted here")]
 mod published;
-#[path = "support/story.rs"]
-mod story;
 
 use published::Published;
 
 #[test]
 fn a_fleet_is_described_published_tried_and_taken_back() {
     let server = Published::open();
-    story::story(&server.url(), &server.token());
+    fleet_story::story(&server.url(), &server.token());
 }

@@ -56,6 +56,9 @@ pub async fn fill<V: WritableValues, O: Objects>(
                     site,
                     mac,
                 };
+                if !steps.contains_key(site) {
+                    steps.insert(site.to_owned(), Step::none(values, site).await?);
+                }
                 let step = steps.get(site).ok_or_else(|| not_a_device(key))?;
                 write.device(record, step).await?;
             }
@@ -108,6 +111,18 @@ struct Step {
 }
 
 impl Step {
+    /// Devices alone are filled: the site's record is there, and stays.
+    async fn none<V: WritableValues>(values: &V, site: &str) -> Result<Self, StoreError> {
+        let key = keyed::site_key(site);
+        let bytes = values.read(&key).await?;
+        let missing = || StoreError::new(StoreErrorKind::Damaged, &key, "devices without a site");
+        let site: SiteRecord = keyed::parse(&key, &bytes.ok_or_else(missing)?)?;
+        Ok(Self {
+            before: Some(site.clone()),
+            site,
+        })
+    }
+
     async fn of<V: WritableValues>(values: &V, key: &str, json: &str) -> Result<Self, StoreError> {
         let bytes = values.read(key).await?;
         let before: Option<SiteRecord> = bytes.map(|it| keyed::parse(key, &it)).transpose()?;

@@ -7,6 +7,7 @@ mod answer;
 mod audit;
 mod authority;
 mod content;
+mod document;
 mod enrolment;
 mod publishing;
 mod push;
@@ -31,6 +32,7 @@ use crate::respond::operator::answer::conflict;
 use crate::respond::operator::answer::not_found;
 use crate::respond::operator::answer::of_bytes;
 use crate::respond::operator::answer::problem;
+use crate::respond::operator::document::DOCUMENT;
 use crate::respond::operator::rows::Action;
 use crate::respond::operator::rows::Named;
 use crate::respond::operator::rows::ROOT;
@@ -42,9 +44,6 @@ use crate::store::Records;
 use crate::store::Revision;
 use crate::token::Scope;
 use crate::token::Token;
-
-/// What the endpoints take and give (OpenAPI 3.1).
-const DOCUMENT: &str = include_str!("operator/openapi.json");
 
 /// Bytes of the bodies that are read whole, at most: a window, and what a publication is made of.
 const SMALL: usize = 4096;

@@ -77,7 +77,7 @@ impl Files {
     /// The names in the folder that keys beginning so lie in, sorted.
     fn found(&self, beginning: &str, after: &str, most: usize) -> Result<Vec<String>, StoreError> {
         let (folder, _) = beginning.rsplit_once('/').unwrap_or(("", beginning));
-        let names = self.state.names(place(&BlobKey::at(folder))?);
+        let names = self.state.names(place(&named(folder))?);
         let names = names.map_err(|error| down(beginning, error))?;
         let keys = names.iter().map(|name| format!("{folder}/{name}"));
         let mut keys: Vec<String> = keys
@@ -87,6 +87,11 @@ impl Files {
         keys.truncate(most);
         Ok(keys)
     }
+}
+
+/// What lies under a key of docs/storage.md, whatever it is; `place` looks at whether it is one.
+fn named(key: &str) -> BlobKey {
+    BlobKey(key.to_owned())
 }
 
 /// A file that is hashed as it is written.
@@ -117,7 +122,7 @@ impl Timed for Files {
 
 impl KeyValue for Files {
     async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let found = self.state.read(place(&BlobKey::at(key))?);
+        let found = self.state.read(place(&named(key))?);
         found.map_err(|error| down(key, error))
     }
 }
@@ -151,7 +156,7 @@ impl Objects for Files {
             Condition::At(revision) => Some(revision.clone()),
             Condition::Absent => Some(Revision::default()),
         };
-        let place = place(&BlobKey::at(key))?.to_owned();
+        let place = place(&named(key))?.to_owned();
         let state = self.state.clone();
         off_thread(move || {
             let _locked = state.lock_key(&place)?;
@@ -169,7 +174,7 @@ impl Objects for Files {
     }
 
     async fn get(&self, key: &str, range: Range<u64>) -> Result<Option<Body>, StoreError> {
-        let key = BlobKey::at(key);
+        let key = named(key);
         match self.state.open_file(place(&key)?) {
             Ok(Some(file)) => Body::of_upload(&key, file, range).map(Some),
             Ok(None) => Ok(None),
@@ -178,7 +183,7 @@ impl Objects for Files {
     }
 
     async fn put(&self, key: &str, body: Upload, length: u64) -> Result<(), StoreError> {
-        let key = BlobKey::at(key);
+        let key = named(key);
         let (temporary, _) = self.receive(&key, body, length).await?;
         self.keep(&key, temporary).await
     }
@@ -190,7 +195,7 @@ impl Objects for Files {
         body: Upload,
         length: u64,
     ) -> Result<bool, StoreError> {
-        let key = BlobKey::at(key);
+        let key = named(key);
         let (temporary, hash) = self.receive(&key, body, length).await?;
         if hash != sha256 {
             return Ok(false);
@@ -200,7 +205,7 @@ impl Objects for Files {
     }
 
     async fn size(&self, key: &str) -> Result<Option<u64>, StoreError> {
-        let file = self.state.open_file(place(&BlobKey::at(key))?);
+        let file = self.state.open_file(place(&named(key))?);
         let length = file.and_then(|file| file.map(|file| Ok(file.metadata()?.len())).transpose());
         length.map_err(|error| down(key, error))
     }
@@ -215,7 +220,7 @@ impl Objects for Files {
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
-        let removed = self.state.remove(place(&BlobKey::at(key))?);
+        let removed = self.state.remove(place(&named(key))?);
         removed.map_err(|error| down(key, error))
     }
 

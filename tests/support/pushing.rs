@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::fs;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use handset::device::DeviceSettings;
 use handset::fleet;
@@ -145,6 +146,36 @@ impl Heard {
 pub(crate) trait Api {
     /// A request, with more headers a line each.
     fn call(&self, method: &str, path: &str, more: &[(&str, &str)], body: &[u8]) -> Heard;
+}
+
+/// Holds an answer against the document that the server gives: whatever happens is in it.
+pub(crate) fn documented(method: &str, path: &str, status: u16) {
+    static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
+        let text = include_str!("../../src/respond/operator/openapi.json");
+        serde_json::from_str(text).unwrap()
+    });
+    let path = path.split('?').next().unwrap();
+    let segments: Vec<&str> = path.split('/').collect();
+    let fits = |template: &str| {
+        let wanted: Vec<&str> = template["/-/v1/".len()..].split('/').collect();
+        let whole = wanted.len() == segments.len() || wanted.last() == Some(&"{name}");
+        let mut pairs = wanted.iter().zip(&segments);
+        whole && pairs.all(|(wanted, found)| wanted.starts_with('{') || wanted == found)
+    };
+    let paths = DOCUMENT["paths"].as_object().unwrap();
+    // The one with the fewest holes is meant.
+    let found = paths.iter().filter(|(template, _)| fits(template));
+    let (_, item) = found.min_by_key(|(it, _)| it.matches('{').count()).unwrap();
+    let method = match method {
+        "HEAD" => "get".to_owned(),
+        method => method.to_ascii_lowercase(),
+    };
+    let answers = &item[&method]["responses"];
+    let status = status.to_string();
+    assert!(
+        answers[&status].is_object(),
+        "{method} {path}: {status} is not in the document"
+    );
 }
 
 enum Step {

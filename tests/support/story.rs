@@ -1,248 +1,323 @@
-//! A fleet from its first line to its first rollback, by the tool's own commands: the same script for every platform,
-//! which is a base address and the deployment's secret.
+//! The story of a publication, over HTTP with a token, on any platform: pushed, booted, a few devices first, everybody, and
+//! back; and who may do so.
 
-use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::fs;
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::Command;
-use std::thread;
+use std::net::SocketAddr;
 
-use serde_json::Value;
-use tempfile::TempDir;
+use handset::site::Access;
+use handset::site::Chosen;
+use handset::token::Scope;
+use handset::token::Token;
 
-use crate::boots::boot_phone;
-use crate::boots::phone;
-use crate::boots::secret::SECRET;
+use crate::client::exchange;
+use crate::client::secret::secrets;
+use crate::pushing::Api;
+use crate::pushing::DEVICES;
+use crate::pushing::Heard;
+use crate::pushing::Pusher;
+use crate::pushing::SITE;
+use crate::pushing::Version;
+use crate::pushing::badge;
+use crate::pushing::documented;
+use crate::pushing::shared;
 
-/// Vendors' phones: address block, model, how many there are, and the parameter that shows the display name.
-const MODELS: [(&str, &str, usize, &str); 3] = [
-    ("0004f2", "VVX 400", 200, "reg.1.displayName"),
-    ("00908f", "420HD", 150, "voip/line/0/description"),
-    ("0080f0", "KX-UT136", 150, "DISPLAY_NAME_1"),
-];
+/// Where phones and operators ask, and how what was published comes to be seen there.
+pub(crate) trait Scene {
+    fn address(&self) -> SocketAddr;
 
-/// Phones of each vendor that are switched on.
-const BOOTED: usize = 20;
-
-/// A fleet directory and the server that it is published to.
-pub(crate) struct Story {
-    directory: TempDir,
-    base: String,
-    token: String,
+    /// Lets go of what processes may keep in memory of a site: a minute passes.
+    fn later(&mut self);
 }
 
-/// All of it.
-pub(crate) fn story(base: &str, token: &str) {
-    let story = Story {
-        directory: tempfile::tempdir().unwrap(),
-        base: base.to_owned(),
-        token: token.to_owned(),
-    };
-    story.describe();
-    story.says("check FLEET", 0, "500 devices");
-    story.says("push FLEET --to BASE --dry-run", 0, "new site");
-    story.says(
-        "push FLEET --to BASE",
-        0,
-        "hq: publication 1 takes the place of 0: 500 devices",
-    );
-    story.says(
-        "push FLEET --to BASE",
-        0,
-        "hq: nothing changes, publication 1",
-    );
-    story.says(
-        "diff FLEET --against BASE",
-        0,
-        "nothing changes for any phone",
-    );
-    story.boot_all();
-    let [changed, other] = [mac("0004f2", 3), mac("0004f2", 4)];
-    story.rename(&changed, " the Third");
-    let diff = story.says("diff FLEET --against BASE", 1, &changed);
-    assert!(
-        diff.contains("hq    polycom          200        1      0        0"),
-        "{diff}"
-    );
-    assert_eq!(diff.matches("\n# ").count(), 1, "{diff}");
-    assert!(!diff.contains("pass-"), "{diff}");
-    let dry = story.says("push FLEET --to BASE --dry-run", 0, "as it is");
-    assert!(
-        dry.contains("hq              1      500        1        0  as it is"),
-        "{dry}"
-    );
-    story.says(
-        &format!("push FLEET --to BASE --canary {changed}"),
-        0,
-        "hq: publication 2 is a canary beside 1: 1 device new or changed",
-    );
-    story.says("releases BASE hq", 0, "  canary");
-    assert_eq!(story.name(&changed), "Person 3 the Third");
-    assert_eq!(story.name(&other), "Person 4");
-    story.says("canary promote BASE hq", 0, "hq: publication 2");
-    assert_eq!(story.name(&changed), "Person 3 the Third");
-    story.says("rollback BASE hq", 0, "hq: publication 1");
-    assert_eq!(story.name(&changed), "Person 3");
-    story.says("rollback BASE hq", 1, "push the state that you want");
-    story.says(
-        "push FLEET --to BASE",
-        0,
-        "hq: publication 3 takes the place of 1: 1 device",
-    );
-    assert_eq!(story.name(&changed), "Person 3 the Third");
-    story.status();
+/// An operator, from afar.
+pub(crate) struct Remote {
+    pub(crate) address: SocketAddr,
+    pub(crate) token: Token,
 }
 
-impl Story {
-    /// `init`, a site, and 500 phones out of somebody's table.
-    fn describe(&self) {
-        fs::remove_dir(self.directory.path()).unwrap();
-        self.says("init FLEET", 0, "wrote");
-        fs::remove_file(self.path("sites/lab.toml")).unwrap();
-        fs::remove_file(self.path("devices/lab.csv")).unwrap();
-        let site = format!(
-            "access = \"keys\"\nplain_http = true\npublic_url = \"{}\"\n[settings]\nsip_server = \"sip.example.net\"\n",
-            self.base
-        );
-        fs::write(self.path("sites/hq.toml"), site).unwrap();
-        let table = self.directory.path().with_extension("csv");
-        fs::write(&table, phones()).unwrap();
-        let shown = table.display();
-        self.says(
-            &format!("import FLEET {shown} --site hq --map mac=Serial\u{a0}number --table phones --commit"),
-            0,
-            "",
-        );
-        fs::remove_file(table).unwrap();
-    }
-
-    /// Puts something behind a phone's name.
-    fn rename(&self, mac: &str, after: &str) {
-        let path = self.path("devices/phones.csv");
-        let text = fs::read_to_string(&path).unwrap();
-        let lines = text.lines().map(|line| match line.find("Person ") {
-            Some(start) if line.contains(mac) => {
-                let (before, rest) = line.split_at(start);
-                let end = rest.find(',').unwrap_or(rest.len());
-                let (name, rest) = rest.split_at(end);
-                format!("{before}{name}{after}{rest}\n")
-            }
-            _ => format!("{line}\n"),
-        });
-        let text: String = lines.collect();
-        fs::write(path, text).unwrap();
-    }
-
-    /// Twenty of each vendor at once, each at its own address.
-    fn boot_all(&self) {
-        for (block, model, _, _) in MODELS {
-            let addresses: Vec<(String, String)> = (0..BOOTED)
-                .map(|number| mac(block, number))
-                .map(|mac| (self.address(&mac), mac))
-                .collect();
-            thread::scope(|scope| {
-                for (number, (address, mac)) in addresses.into_iter().enumerate() {
-                    scope.spawn(move || {
-                        let report = booted(model, &mac, address);
-                        let shown = serde_json::to_string(&report["parameters"]).unwrap();
-                        assert!(shown.contains(&format!("Person {number}\"")), "{report:#}");
-                    });
-                }
-            });
+impl Remote {
+    fn of(scene: &impl Scene, scope: Scope, tenant: Option<&str>) -> Self {
+        Self {
+            address: scene.address(),
+            token: Token {
+                scope,
+                tenant: tenant.map(str::to_owned),
+            },
         }
     }
+}
 
-    /// The display name that a phone has after a boot.
-    fn name(&self, mac: &str) -> String {
-        let (_, model, _, parameter) = MODELS
-            .into_iter()
-            .find(|(block, ..)| mac.starts_with(block))
-            .unwrap();
-        let report = booted(model, mac, self.address(mac));
-        let name = report["parameters"][parameter].as_str();
-        name.unwrap_or_else(|| panic!("{report:#}")).to_owned()
-    }
-
-    fn address(&self, mac: &str) -> String {
-        let address = self.says(&format!("key FLEET hq {mac}"), 0, &self.base);
-        address.trim().to_owned()
-    }
-
-    fn status(&self) {
-        let json = self.says("status --url BASE --site hq --json", 0, "");
-        let rows: Vec<Value> = serde_json::from_str(&json).unwrap();
-        let mut seen = BTreeMap::new();
-        for row in &rows {
-            *seen.entry(row["seen"].as_str().unwrap()).or_insert(0) += 1;
+impl Api for Remote {
+    fn call(&self, method: &str, path: &str, more: &[(&str, &str)], body: &[u8]) -> Heard {
+        let token = self.token.text(&secrets());
+        let mut head = format!(
+            "{method} /-/v1/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Forwarded-Proto: https\r\n\
+             Content-Length: {}\r\nAuthorization: Bearer {}\r\n",
+            body.len(),
+            token.expose_text().unwrap()
+        );
+        for (name, value) in more {
+            head += &format!("{name}: {value}\r\n");
         }
-        let booted = MODELS.len() * BOOTED;
-        let expected = [("lately", booted), ("never", 500 - booted)];
-        assert_eq!(seen, BTreeMap::from(expected), "{json}");
-        let changed = mac("0004f2", 3);
-        let row = rows.iter().find(|row| row["mac"] == *changed).unwrap();
-        assert_eq!(
-            (&row["fetched"], &row["enrolment"]),
-            (&3.into(), &"enrolled".into()),
-            "{row}"
-        );
-        let text = self.says(
-            "status --url BASE --site hq",
-            0,
-            "500 devices: 440 never seen, 60 seen",
-        );
-        assert!(text.contains("VVX 400"), "{text}");
-        let table = self.says("status --url BASE --csv", 0, "site,mac,model");
-        assert_eq!(table.lines().count(), 501, "{table}");
-        self.says(&format!("logs {changed} --url BASE --site hq"), 0, "");
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        Path::join(self.directory.path(), name)
-    }
-
-    /// What the tool says, which has this in it.
-    fn says(&self, line: &str, code: i32, wanted: &str) -> String {
-        let fleet = self.directory.path().to_string_lossy();
-        let words = line.split(' ').map(|word| match word {
-            "BASE" => self.base.clone(),
-            "FLEET" => fleet.to_string(),
-            word => word.replace('\u{a0}', " "),
-        });
-        let output = Command::new(env!("CARGO_BIN_EXE_handset"))
-            .args(words)
-            .env("HANDSET_SECRET", SECRET)
-            .env("HANDSET_TOKEN", &self.token)
-            .output()
-            .unwrap();
-        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-        assert_eq!(output.status.code(), Some(code), "{line}: {text}");
-        assert!(text.contains(wanted), "{line}: {text}");
-        text
+        head += "\r\n";
+        let answer = exchange(self.address, &[head.as_bytes(), body].concat(), method);
+        documented(method, path, answer.status);
+        Heard {
+            status: answer.status,
+            etag: answer.header("etag").map(str::to_owned),
+            body: answer.body,
+        }
     }
 }
 
-fn booted(model: &str, mac: &str, address: String) -> Value {
-    let (_, report) = boot_phone(&phone(model, mac, address));
-    report
+/// A phone that names itself, or none.
+fn phone(scene: &impl Scene, name: &str, mac: Option<&str>) -> (u16, String) {
+    let serial = mac.map(|mac| format!(" (SN:{mac}) Type/Application"));
+    let request = format!(
+        "GET /{SITE}/{name} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+         User-Agent: FileTransport PolycomVVX-VVX_400-UA/5.9.7.1{}\r\n\r\n",
+        serial.unwrap_or_default()
+    );
+    let answer = exchange(scene.address(), request.as_bytes(), "GET");
+    let body = String::from_utf8_lossy(&answer.body).trim().to_owned();
+    (answer.status, body)
 }
 
-fn mac(block: &str, number: usize) -> String {
-    format!("{block}{number:06x}")
+/// All of them get all of a version.
+fn gets(scene: &impl Scene, number: u8) {
+    for (mac, _) in DEVICES {
+        let found = phone(scene, &format!("{mac}-badge.cfg"), Some(mac));
+        match badge(number, mac) {
+            Some(badge) => assert_eq!(found, (200, badge), "{mac} of version {number}"),
+            None => assert_eq!(found.0, 404, "{mac} of version {number}"),
+        }
+        assert_eq!(phone(scene, "badge.cfg", Some(mac)), (200, shared(number)));
+    }
+    let ring = phone(scene, "ring.wav", None);
+    assert_eq!(ring, (200, format!("RIFF of version {number}")));
 }
 
-/// A table as others keep it.
-fn phones() -> String {
-    let mut table = "Serial number,model,line1.user,line1.password,line1.display_name\n".to_owned();
-    for (block, model, count, _) in MODELS {
-        for number in 0..count {
-            let mac = mac(block, number);
-            let _ = writeln!(
-                table,
-                "{mac},{model},{number},pass-{block}-{number},Person {number}"
+/// All of it. The scene is empty before.
+pub(crate) fn publish<S: Scene>(scene: &mut S) {
+    let [one, two, three] = [1, 2, 3].map(|number| Version::of(number, &Access::Open));
+    Pusher::new(&one).push(&writer(scene)).unwrap();
+    scene.later();
+    gets(scene, 1);
+    let upload = upload(scene);
+    Pusher::new(&two).push(&writer(scene)).unwrap();
+    scene.later();
+    gets(scene, 2);
+    let mut canary = Pusher::canary(&three, Chosen::Percent(100));
+    canary.push(&writer(scene)).unwrap();
+    scene.later();
+    gets_as_canaries(scene, 3, 2);
+    let path = format!("sites/{SITE}/publications/{}", canary.number());
+    changed(&writer(scene), "POST", &format!("{path}/publish"));
+    scene.later();
+    gets(scene, 3);
+    changed(&writer(scene), "POST", &format!("sites/{SITE}/rollback"));
+    scene.later();
+    gets(scene, 2);
+    assert_eq!(phone(scene, &upload, None), (200, "a log".to_owned()));
+    let operator = writer(scene);
+    what_is_there(&operator);
+    what_is_sent_is_held_to_its_hash(&operator);
+    who_may(scene);
+}
+
+/// Whoever may do everything. A scene may have another address later.
+fn writer(scene: &impl Scene) -> Remote {
+    Remote::of(scene, Scope::Write, None)
+}
+
+/// With what is there now as the condition.
+fn changed(operator: &Remote, method: &str, path: &str) {
+    let now = operator.call("GET", &format!("sites/{SITE}"), &[], b"");
+    let etag = now.etag.unwrap();
+    let heard = operator.call(method, path, &[("If-Match", &etag)], b"");
+    assert_eq!(heard.status, 200, "{heard:?}");
+}
+
+fn upload(scene: &impl Scene) -> String {
+    let name = format!("{}-app.log", DEVICES[0].0);
+    let request = format!(
+        "PUT /{SITE}/{name} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\na log"
+    );
+    let answer = exchange(scene.address(), request.as_bytes(), "PUT");
+    assert_eq!(answer.status, 201);
+    name
+}
+
+/// Those that say who they are get the one, all others the other.
+fn gets_as_canaries(scene: &impl Scene, canary: u8, others: u8) {
+    for (mac, _) in DEVICES {
+        assert_eq!(phone(scene, "badge.cfg", Some(mac)), (200, shared(canary)));
+        let name = format!("{mac}-badge.cfg");
+        if let Some(badge) = badge(canary, mac) {
+            assert_eq!(phone(scene, &name, Some(mac)), (200, badge), "{mac}");
+        }
+        if let Some(badge) = badge(others, mac) {
+            assert_eq!(
+                phone(scene, &name, None),
+                (200, badge),
+                "{mac} without a word"
             );
         }
     }
-    table
+    assert_eq!(phone(scene, "badge.cfg", None), (200, shared(others)));
+}
+
+/// Lists, and an upload to the byte.
+fn what_is_there(operator: &Remote) {
+    let read = |path: &str| {
+        let heard = operator.call("GET", path, &[], b"");
+        assert_eq!(heard.status, 200, "{path}: {heard:?}");
+        heard.json()
+    };
+    assert_eq!(read("sites")["sites"][0]["name"], SITE);
+    let published = read(&format!("sites/{SITE}/publications"));
+    let states: Vec<&str> = published["publications"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line["state"].as_str().unwrap())
+        .collect();
+    assert_eq!(states, ["void", "current", "previous"]);
+    let devices = read(&format!("sites/{SITE}/devices"));
+    assert_eq!(devices["devices"].as_array().unwrap().len(), DEVICES.len());
+    let mac = DEVICES[0].0;
+    let device = read(&format!("sites/{SITE}/devices/{mac}"));
+    assert_eq!(device["settings"]["admin_password"], "(secret)");
+    let uploads = format!("sites/{SITE}/devices/{mac}/uploads");
+    let name = read(&uploads)["uploads"][0]["name"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let body = operator.call("GET", &format!("{uploads}/{name}"), &[], b"");
+    assert_eq!(body.body, b"a log");
+    let entries = read("audit")["entries"].as_array().unwrap().len();
+    assert!(entries > 10, "{entries}");
+    assert_eq!(read("openapi.json")["openapi"], "3.1.0");
+}
+
+/// The store itself refuses bytes that are not those of their hash, and keeps nothing of them.
+fn what_is_sent_is_held_to_its_hash(operator: &Remote) {
+    let bytes = vec![7; 200_000];
+    let hash = handset::release::sha256_hex(&bytes);
+    let path = format!("blobs/{hash}");
+    let mut other = bytes.clone();
+    other[100_000] = 8;
+    assert_eq!(operator.call("PUT", &path, &[], &other).status, 422);
+    assert_eq!(operator.call("GET", &path, &[], b"").status, 404);
+    assert_eq!(operator.call("PUT", &path, &[], &bytes).status, 201);
+    assert_eq!(operator.call("PUT", &path, &[], b"").status, 200);
+    assert!(operator.call("GET", &path, &[], b"").body == bytes);
+    let part = operator.call("GET", &path, &[("Range", "bytes=199998-")], b"");
+    assert_eq!((part.status, part.body), (206, vec![7, 7]));
+}
+
+fn who_may(scene: &impl Scene) {
+    type Row<'r> = (&'r str, Scope, Option<&'r str>, &'r str, String, u16);
+    let rows: &[Row<'_>] = &[
+        (
+            "a reader",
+            Scope::Read,
+            None,
+            "GET",
+            format!("sites/{SITE}"),
+            200,
+        ),
+        (
+            "a reader",
+            Scope::Read,
+            None,
+            "POST",
+            format!("sites/{SITE}/publications"),
+            403,
+        ),
+        (
+            "a reader",
+            Scope::Read,
+            None,
+            "PUT",
+            "deployment".to_owned(),
+            403,
+        ),
+        (
+            "its tenant",
+            Scope::Write,
+            Some("acme"),
+            "GET",
+            format!("sites/{SITE}"),
+            200,
+        ),
+        (
+            "its tenant",
+            Scope::Write,
+            Some("acme"),
+            "GET",
+            "deployment".to_owned(),
+            403,
+        ),
+        (
+            "its tenant",
+            Scope::Write,
+            Some("acme"),
+            "PUT",
+            "deployment".to_owned(),
+            403,
+        ),
+        (
+            "its tenant",
+            Scope::Write,
+            Some("acme"),
+            "POST",
+            "sites/new/publications".to_owned(),
+            404,
+        ),
+        (
+            "another",
+            Scope::Write,
+            Some("bolt"),
+            "GET",
+            format!("sites/{SITE}"),
+            404,
+        ),
+        (
+            "another",
+            Scope::Write,
+            Some("bolt"),
+            "POST",
+            format!("sites/{SITE}/publications"),
+            404,
+        ),
+        (
+            "another",
+            Scope::Write,
+            Some("bolt"),
+            "POST",
+            format!("sites/{SITE}/rollback"),
+            404,
+        ),
+        (
+            "another",
+            Scope::Write,
+            Some("bolt"),
+            "GET",
+            format!("sites/{SITE}/devices"),
+            404,
+        ),
+    ];
+    for (who, scope, tenant, method, path, status) in rows {
+        let heard = Remote::of(scene, *scope, *tenant).call(method, path, &[], b"{}");
+        assert_eq!(heard.status, *status, "{who}: {method} {path}: {heard:?}");
+    }
+    let other = Remote::of(scene, Scope::Read, Some("bolt"));
+    assert_eq!(
+        other.call("GET", "sites", &[], b"").json()["sites"],
+        serde_json::json!([])
+    );
+    assert_eq!(
+        other.call("GET", "audit", &[], b"").json()["entries"],
+        serde_json::json!([])
+    );
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::fail2ban;
 use crate::node;
+use crate::schemathesis;
 use crate::spin;
 use crate::wasm_targets;
 use crate::wasm_targets::TARGETS;
@@ -19,6 +20,7 @@ const PARTS: &[Part] = &[
     ("fmt", fmt),
     ("clippy", clippy),
     ("native", native),
+    ("schemathesis", schemathesis::test),
     ("wasm", wasm),
     ("worker", worker_suite),
     ("spin", spin::test),

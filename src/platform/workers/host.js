@@ -11,7 +11,20 @@ const failed = (error) => {
 export const readValue = (env, key) =>
   env.RECORDS.get(key, "arrayBuffer").then((value) => value && new Uint8Array(value), failed);
 
-export const writeValue = (env, key, bytes) => env.RECORDS.put(key, bytes.slice()).then(() => true, failed);
+// KV takes one write a second of each key, and says 429 to the next: nobody but an operator waits for it. The bytes are
+// copied, for the module's memory may move meanwhile.
+export const writeValue = async (env, key, bytes) => {
+  const value = bytes.slice();
+  for (let tries = 0; ; tries++) {
+    try {
+      await env.RECORDS.put(key, value);
+      return true;
+    } catch (error) {
+      if (tries === 3 || !String(error).includes("429")) failed(error);
+      await scheduler.wait(1100);
+    }
+  }
+};
 
 // A small object whole, or null.
 export const readObject = async (env, key) => {
