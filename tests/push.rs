@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/published.rs"]
+#[expect(dead_code, reason = "no server is replaced here")]
 mod published;
 
 use std::fs;

@@ -14,10 +14,46 @@ mod fleet_story;
 #[expect(dead_code, reason = "nothing is counted here")]
 mod published;
 
+use std::net::SocketAddr;
+
+use fleet_story::Ground;
+use fleet_story::story;
 use published::Published;
+
+/// Who publishes by a process sees it there at once.
+struct Same(Published);
+
+/// Another process sees it after a minute, as one that has just begun does.
+struct Anew(Published);
+
+impl Ground for Same {
+    fn address(&self) -> SocketAddr {
+        self.0.address()
+    }
+
+    fn later(&mut self) {}
+}
+
+impl Ground for Anew {
+    fn address(&self) -> SocketAddr {
+        self.0.address()
+    }
+
+    fn later(&mut self) {
+        self.0.renew();
+    }
+}
 
 #[test]
 fn a_fleet_is_described_published_tried_and_taken_back() {
     let server = Published::open();
-    fleet_story::story(&server.url(), &server.token());
+    let token = server.token();
+    story(&mut Same(server), &token);
+}
+
+#[test]
+fn and_so_it_is_to_another_process() {
+    let server = Published::open();
+    let token = server.token();
+    story(&mut Anew(server), &token);
 }

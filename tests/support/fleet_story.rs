@@ -4,11 +4,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 
+use handset::boot::Arguments;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -26,26 +28,36 @@ const MODELS: [(&str, &str, usize, &str); 3] = [
 /// Phones of each vendor that are switched on.
 const BOOTED: usize = 20;
 
+/// Where a fleet is published to, and how what was published comes to be seen there.
+pub(crate) trait Ground {
+    fn address(&self) -> SocketAddr;
+
+    /// Lets go of what processes may keep in memory of a site: a minute passes.
+    fn later(&mut self);
+}
+
 /// A fleet directory and the server that it is published to.
-pub(crate) struct Story {
+struct Story<'g, G> {
     directory: TempDir,
-    base: String,
+    ground: &'g mut G,
     token: String,
 }
 
+/// The host that phones' addresses name, wherever the server is.
+const HOST: &str = "prov.example.net";
+
 /// All of it.
-pub(crate) fn story(base: &str, token: &str) {
-    let story = Story {
+pub(crate) fn story(ground: &mut impl Ground, token: &str) {
+    let mut story = Story {
         directory: tempfile::tempdir().unwrap(),
-        base: base.to_owned(),
+        ground,
         token: token.to_owned(),
     };
     story.describe();
     story.says("check FLEET", 0, "500 devices");
     story.says("push FLEET --to BASE --dry-run", 0, "new site");
-    story.says(
+    story.publishes(
         "push FLEET --to BASE",
-        0,
         "hq: publication 1 takes the place of 0: 500 devices",
     );
     story.says(
@@ -73,29 +85,27 @@ pub(crate) fn story(base: &str, token: &str) {
         dry.contains("hq              1      500        1        0  as it is"),
         "{dry}"
     );
-    story.says(
+    story.publishes(
         &format!("push FLEET --to BASE --canary {changed}"),
-        0,
         "hq: publication 2 is a canary beside 1: 1 device new or changed",
     );
     story.says("releases BASE hq", 0, "  canary");
     assert_eq!(story.name(&changed), "Person 3 the Third");
     assert_eq!(story.name(&other), "Person 4");
-    story.says("canary promote BASE hq", 0, "hq: publication 2");
+    story.publishes("canary promote BASE hq", "hq: publication 2");
     assert_eq!(story.name(&changed), "Person 3 the Third");
-    story.says("rollback BASE hq", 0, "hq: publication 1");
+    story.publishes("rollback BASE hq", "hq: publication 1");
     assert_eq!(story.name(&changed), "Person 3");
     story.says("rollback BASE hq", 1, "push the state that you want");
-    story.says(
+    story.publishes(
         "push FLEET --to BASE",
-        0,
         "hq: publication 3 takes the place of 1: 1 device",
     );
     assert_eq!(story.name(&changed), "Person 3 the Third");
     story.status();
 }
 
-impl Story {
+impl<G: Ground> Story<'_, G> {
     /// `init`, a site, and 500 phones out of somebody's table.
     fn describe(&self) {
         fs::remove_dir(self.directory.path()).unwrap();
@@ -103,8 +113,7 @@ impl Story {
         fs::remove_file(self.path("sites/lab.toml")).unwrap();
         fs::remove_file(self.path("devices/lab.csv")).unwrap();
         let site = format!(
-            "access = \"keys\"\nplain_http = true\npublic_url = \"{}\"\n[settings]\nsip_server = \"sip.example.net\"\n",
-            self.base
+            "access = \"keys\"\nplain_http = true\npublic_url = \"http://{HOST}\"\n[settings]\nsip_server = \"sip.example.net\"\n"
         );
         fs::write(self.path("sites/hq.toml"), site).unwrap();
         let table = self.directory.path().with_extension("csv");
@@ -137,6 +146,7 @@ impl Story {
 
     /// Twenty of each vendor at once, each at its own address.
     fn boot_all(&self) {
+        let server = self.ground.address();
         for (block, model, _, _) in MODELS {
             let addresses: Vec<(String, String)> = (0..BOOTED)
                 .map(|number| mac(block, number))
@@ -145,7 +155,7 @@ impl Story {
             thread::scope(|scope| {
                 for (number, (address, mac)) in addresses.into_iter().enumerate() {
                     scope.spawn(move || {
-                        let report = booted(model, &mac, address);
+                        let report = booted(model, &mac, address, server);
                         let shown = serde_json::to_string(&report["parameters"]).unwrap();
                         assert!(shown.contains(&format!("Person {number}\"")), "{report:#}");
                     });
@@ -160,13 +170,13 @@ impl Story {
             .into_iter()
             .find(|(block, ..)| mac.starts_with(block))
             .unwrap();
-        let report = booted(model, mac, self.address(mac));
+        let report = booted(model, mac, self.address(mac), self.ground.address());
         let name = report["parameters"][parameter].as_str();
         name.unwrap_or_else(|| panic!("{report:#}")).to_owned()
     }
 
     fn address(&self, mac: &str) -> String {
-        let address = self.says(&format!("key FLEET hq {mac}"), 0, &self.base);
+        let address = self.says(&format!("key FLEET hq {mac}"), 0, HOST);
         address.trim().to_owned()
     }
 
@@ -202,11 +212,17 @@ impl Story {
         Path::join(self.directory.path(), name)
     }
 
+    /// What changes what phones get.
+    fn publishes(&mut self, line: &str, wanted: &str) {
+        self.says(line, 0, wanted);
+        self.ground.later();
+    }
+
     /// What the tool says, which has this in it.
     fn says(&self, line: &str, code: i32, wanted: &str) -> String {
         let fleet = self.directory.path().to_string_lossy();
         let words = line.split(' ').map(|word| match word {
-            "BASE" => self.base.clone(),
+            "BASE" => format!("http://{}", self.ground.address()),
             "FLEET" => fleet.to_string(),
             word => word.replace('\u{a0}', " "),
         });
@@ -223,9 +239,12 @@ impl Story {
     }
 }
 
-fn booted(model: &str, mac: &str, address: String) -> Value {
-    let (_, report) = boot_phone(&phone(model, mac, address));
-    report
+fn booted(model: &str, mac: &str, address: String, server: SocketAddr) -> Value {
+    let arguments = Arguments {
+        resolve: vec![format!("{HOST}={server}")],
+        ..phone(model, mac, address)
+    };
+    boot_phone(&arguments).1
 }
 
 fn mac(block: &str, number: usize) -> String {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::Condvar;
 use std::sync::Mutex;
@@ -23,7 +24,7 @@ const SECRET: &str = include_str!("secret.txt");
 /// The server, and where it keeps everything.
 pub(crate) struct Published {
     server: Server,
-    _root: TempDir,
+    root: TempDir,
     heard: Heard,
 }
 
@@ -34,20 +35,21 @@ pub(crate) struct Heard(Arc<(Mutex<usize>, Condvar)>);
 impl Published {
     pub(crate) fn open() -> Self {
         let root = tempfile::tempdir().unwrap();
-        let secrets = DeploymentSecrets::parse(SECRET).unwrap();
-        let files = Files::open(&root.path().join("objects")).unwrap();
-        let store = SingleStore::new(files, Some(secrets.clone()));
-        let options = ServeOptions {
-            secrets: Some(secrets),
-            ..ServeOptions::default()
-        };
         let heard = Heard::default();
-        let log = Log::to(heard.clone());
         Self {
-            server: Server::start(Arc::new(store), &options, log).unwrap(),
-            _root: root,
+            server: serve(&root, &heard),
+            root,
             heard,
         }
+    }
+
+    /// Another server over the same directory, which has nothing in memory.
+    pub(crate) fn renew(&mut self) {
+        self.server = serve(&self.root, &self.heard);
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.address()
     }
 
     pub(crate) fn url(&self) -> String {
@@ -82,6 +84,18 @@ impl Published {
             now = changed.wait_timeout(now, PATIENCE).unwrap().0;
         }
     }
+}
+
+fn serve(root: &TempDir, heard: &Heard) -> Server {
+    let secrets = DeploymentSecrets::parse(SECRET).unwrap();
+    let files = Files::open(&root.path().join("objects")).unwrap();
+    let store = SingleStore::new(files, Some(secrets.clone()));
+    let options = ServeOptions {
+        secrets: Some(secrets),
+        ..ServeOptions::default()
+    };
+    let log = Log::to(heard.clone());
+    Server::start(Arc::new(store), &options, log).unwrap()
 }
 
 impl Write for Heard {
