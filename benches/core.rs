@@ -13,6 +13,7 @@ use criterion::criterion_group;
 use criterion::criterion_main;
 use handset::device::DeviceRecord;
 use handset::device::DeviceSettings;
+use handset::device::publication_key;
 use handset::fleet;
 use handset::fleet::Fleet;
 use handset::fleet::Hashes;
@@ -46,9 +47,9 @@ fn routing(criterion: &mut Criterion) {
     let release = fleet.snapshot.releases[&site.release].clone();
     let mac: MacAddress = "0004f2000500".parse().expect("an address");
     let mut record = DeviceRecord::default();
-    record
-        .settings
-        .insert(release.id.0.clone(), device(&fleet, mac));
+    let settings = Some(device(&fleet, mac));
+    let name = publication_key(site.publication);
+    record.settings.insert(name, settings);
     let mut group = criterion.benchmark_group("route");
     for (name, target) in [
         ("configuration", "/hq/0004f2000500-device.cfg"),
@@ -70,6 +71,9 @@ fn routing(criterion: &mut Criterion) {
                     site: &site,
                     release: &release,
                     device,
+                    settings: device
+                        .and_then(|record| record.at(&site).expect("its own publication"))
+                        .map(|(_, settings)| settings),
                 };
                 black_box(asked.route(&candidates));
             });

@@ -30,6 +30,7 @@ use crate::route::Class;
 use crate::secret::DeploymentSecrets;
 use crate::secret::Secret;
 use crate::site::Terms;
+use crate::user_agent::UserAgent;
 use crate::vendor;
 
 /// What every challenge asks a password for. One for all sites: it must not tell which names are sites.
@@ -181,6 +182,13 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// The device that a request says it is of, apart from the file's name: those that do so do it with each request,
+    /// so that a canary gets every file of one publication.
+    pub fn says_itself(&self, agent: Option<&UserAgent<'_>>) -> Option<MacAddress> {
+        let named = || agent.and_then(|agent| agent.mac);
+        self.own.or(self.vouched).or_else(named)
+    }
+
     /// Of a request to a site that asks for nothing.
     pub fn open() -> Self {
         Self {

@@ -9,17 +9,45 @@ use crate::enrolment::Enrolment;
 use crate::map::Map;
 use crate::settings::SETTINGS;
 use crate::settings::Settings;
+use crate::site::SiteRecord;
 use crate::site::UploadLimits;
 
-/// A device's record: its live state, and its settings under at most two releases, so that one read is
-/// enough and a response never mixes releases.
+/// A device's record: its live state, and its settings by the publications that changed them, so that one read is
+/// enough and a response never mixes publications.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct DeviceRecord {
     /// What runs writes.
     #[serde(default)]
     pub state: DeviceState,
-    /// What the operator says of it, by the release that says so.
-    pub settings: Map<DeviceSettings>,
+    /// What the operator says of it, by the publication that says so ([`publication_key`]); nothing from one on that
+    /// does not have it.
+    pub settings: Map<Option<DeviceSettings>>,
+}
+
+/// A publication's number as the name of an entry: in the order of the numbers.
+pub fn publication_key(number: u64) -> String {
+    format!("{number:010}")
+}
+
+/// An entry that a site's record does not reach: it is newer than what this process has in memory of the site.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Later;
+
+impl DeviceRecord {
+    /// What a site's record says of the device: the entry of the greatest publication that is not above the site's
+    /// and not void, with its name. `None` where the device is not in the fleet.
+    pub fn at(&self, site: &SiteRecord) -> Result<Option<(&str, &DeviceSettings)>, Later> {
+        let mut later = false;
+        for (key, settings) in self.settings.iter().rev() {
+            match key.parse::<u64>() {
+                Ok(number) if site.void.contains(&number) => {}
+                Ok(number) if number > site.publication => later = true,
+                Ok(_) => return Ok(settings.as_ref().map(|settings| (key.as_str(), settings))),
+                Err(_) => {}
+            }
+        }
+        if later { Err(Later) } else { Ok(None) }
+    }
 }
 
 /// What the operator says of a device.
@@ -262,10 +290,69 @@ impl UploadVersion {
 
 #[cfg(test)]
 mod tests {
+    use super::DeviceRecord;
+    use super::DeviceSettings;
     use super::DeviceState;
+    use super::Later;
     use super::Segment;
     use super::Upload;
+    use super::publication_key;
+    use crate::site::SiteRecord;
     use crate::site::UploadLimits;
+
+    /// A site's publication, what is void, the entries of a device (a minus before those that have nothing), and the
+    /// one that counts: 0 for a device that is not in the fleet.
+    #[test]
+    fn the_entry_that_counts_is_the_newest_that_the_site_reaches() {
+        type Row<'r> = (u64, &'r [u64], &'r [i64], Result<u64, Later>);
+        let rows: &[Row<'_>] = &[
+            (1, &[], &[], Ok(0)),
+            (1, &[], &[1], Ok(1)),
+            (9, &[], &[1], Ok(1)),
+            (9, &[], &[1, 8, 9], Ok(9)),
+            (8, &[], &[1, 8, 9], Ok(8)),
+            (7, &[], &[1, 8, 9], Ok(1)),
+            (10, &[], &[2, 9, 10], Ok(10)),
+            // Taken out of the fleet, and put back.
+            (9, &[], &[1, -9], Ok(0)),
+            (8, &[], &[1, -9], Ok(1)),
+            (12, &[], &[1, -9, 12], Ok(12)),
+            // Given up, or rolled back: as if it had never been written.
+            (9, &[9], &[1, 8, 9], Ok(8)),
+            (9, &[8], &[1, 8], Ok(1)),
+            (9, &[8, 9], &[-1, 8, 9], Ok(0)),
+            (8, &[9], &[9], Ok(0)),
+            (8, &[9], &[9, 10], Err(Later)),
+            // A push is under way, or this process has not heard that it is done.
+            (8, &[], &[9], Err(Later)),
+            (8, &[], &[-9], Err(Later)),
+            (8, &[], &[7, 9], Ok(7)),
+        ];
+        for (publication, void, entries, expected) in rows {
+            let mut record = DeviceRecord::default();
+            for entry in *entries {
+                let settings = (*entry > 0).then(DeviceSettings::default);
+                let name = publication_key(entry.unsigned_abs());
+                record.settings.insert(name, settings);
+            }
+            let site = site(*publication, void);
+            let found = record.at(&site).map(|found| {
+                let number = found.and_then(|(name, _)| name.parse().ok());
+                number.unwrap_or_default()
+            });
+            assert_eq!(
+                found, *expected,
+                "{publication}, void {void:?}: {entries:?}"
+            );
+        }
+    }
+
+    fn site(publication: u64, void: &[u64]) -> SiteRecord {
+        let json = serde_json::json!({
+            "name": "hq", "release": "", "uploads": {}, "publication": publication, "void": void,
+        });
+        serde_json::from_value(json).unwrap()
+    }
 
     const LIMITS: UploadLimits = UploadLimits {
         largest: 100,

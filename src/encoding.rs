@@ -54,6 +54,15 @@ pub fn from_base32(text: &[u8]) -> Option<u128> {
     })
 }
 
+/// Base64 with padding in the alphabet of section 4, as protocols of others have it.
+pub fn base64_padded(bytes: &[u8]) -> String {
+    let mut text = base64(bytes).replace('-', "+").replace('_', "/");
+    while !text.len().is_multiple_of(4) {
+        text.push('=');
+    }
+    text
+}
+
 /// Base64 without padding in the alphabet of section 5, which is at home in addresses and tables alike.
 pub fn base64(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() / 3 * 4 + 3);

@@ -12,6 +12,7 @@ pub mod dhcp;
 pub mod diagnostic;
 pub mod diff;
 mod document;
+pub mod drift;
 mod entrance;
 pub mod entries;
 pub mod export;
@@ -26,12 +27,17 @@ pub mod outputs;
 mod parameters;
 pub mod password;
 mod places;
+pub mod plan;
 pub mod preview;
+pub mod published;
+pub mod push;
 pub mod redaction;
 pub mod report;
 pub mod sealed;
+pub mod server;
 mod silence;
 pub mod starter;
+pub mod status;
 pub mod time_zone;
 mod values;
 
@@ -77,6 +83,19 @@ pub struct Fleet {
     /// Parameters that stand sealed in it, and are secret for that alone.
     pub sealed_parameters: BTreeSet<String>,
     silences: Silences,
+}
+
+impl Fleet {
+    /// Forgets all sites but these; none without any.
+    pub fn retain_sites(&mut self, wanted: &[String]) {
+        if wanted.is_empty() {
+            return;
+        }
+        let is_wanted = |site: &String| wanted.contains(site);
+        self.snapshot.sites.retain(|site, _| is_wanted(site));
+        self.snapshot.devices.retain(|site, _| is_wanted(site));
+        self.devices.retain(|_, (site, _)| is_wanted(site));
+    }
 }
 
 /// Compiles a fleet directory; or says everything that is wrong with it, at once.
@@ -254,6 +273,10 @@ impl Compiled {
             images: places::images_over(&deployment.images, &site.images),
             passwords: site.passwords,
             relay_cache: site.relay_cache,
+            publication: 1,
+            previous: None,
+            void: Vec::new(),
+            canary: None,
         };
         self.sites.insert(site.name, Arc::new(record));
     }

@@ -21,6 +21,7 @@ pub mod path;
 pub mod pattern;
 pub mod platform;
 pub mod precondition;
+pub mod publish;
 pub mod range;
 #[cfg(not(target_family = "wasm"))]
 pub mod relay;

@@ -36,6 +36,8 @@ use crate::release::sha256_hex;
 use crate::respond::door::Denied;
 use crate::respond::door::Door;
 use crate::respond::files::File;
+#[cfg(feature = "operator")]
+pub use crate::respond::operator::admitted;
 use crate::route::Address;
 use crate::route::Asked;
 use crate::route::Candidates;
@@ -50,6 +52,7 @@ use crate::site::Access;
 use crate::site::SiteRecord;
 use crate::store::Blobs;
 use crate::store::Contact;
+use crate::store::Publishing;
 use crate::store::Records;
 use crate::store::Revision;
 use crate::store::StoreError;
@@ -159,7 +162,7 @@ pub fn unavailable<Body>(error: &StoreError) -> Response<Body> {
 }
 
 /// Answers a request.
-pub async fn respond<S: Records + Blobs>(
+pub async fn respond<S: Records + Publishing>(
     store: &S,
     request: Request<'_>,
     upload: S::Upload,
@@ -258,7 +261,9 @@ async fn inside<S: Records + Blobs>(
     explanation: &mut Explanation,
 ) -> Result<Response<S::Body>, Failure> {
     let (store, request) = (door.store, door.request);
+    let agent = agent(request.headers).and_then(UserAgent::parse);
     let site = door.site(&address.site).await?;
+    let site = site.content_for(standing.says_itself(agent.as_ref()));
     let release = store.release(&site.release).await?;
     let candidates = Candidates::of(&release, &address.path);
     // Whoever names two devices costs what others do.
@@ -266,26 +271,33 @@ async fn inside<S: Records + Blobs>(
         Some(mac) => store.device(&site.name, mac).await?,
         None => None,
     };
-    let record = device.as_ref().map(|(record, _)| record);
+    let known = match &device {
+        Some((record, _)) => record.at(site).map_err(|_| newer(&site.name))?,
+        None => None,
+    };
+    let device = device.as_ref().filter(|_| known.is_some());
+    let record = device.map(|(record, _)| record);
     let asked = Asked {
         verb,
-        agent: agent(request.headers).and_then(UserAgent::parse),
-        site: &site,
+        agent,
+        site,
         release: &release,
         device: record,
+        settings: known.map(|(_, settings)| settings),
     };
     let (route, explained) = asked.route(&candidates);
     *explanation = explained;
     let context = Context {
         store,
         request,
-        site: &site,
+        site,
         release: &release,
         device: record,
+        known,
         standing,
         access: door.deployment.sites.get(&site.name),
     };
-    if let Err(reason) = context.permit(explanation, device.as_ref()).await? {
+    if let Err(reason) = context.permit(explanation, device).await? {
         return Err(context.refusal(door, &address.path, explanation, reason));
     }
     context
@@ -312,6 +324,8 @@ struct Context<'a, S> {
     site: &'a SiteRecord,
     release: &'a Arc<Release>,
     device: Option<&'a DeviceRecord>,
+    /// What the operator says of it, under the publication that does.
+    known: Option<(&'a str, &'a DeviceSettings)>,
     standing: &'a Standing,
     access: Option<&'a Access>,
 }
@@ -328,11 +342,7 @@ impl<S: Records + Blobs> Context<'_, S> {
             // A phone that begins with a name that there is nothing for has begun all the same.
             Route::Refuse => text(StatusCode::NOT_FOUND, NOT_FOUND, Explanation::default()),
             Route::Render(template, model) => {
-                let device = self.settings(explanation);
-                let opened = match device {
-                    Some((mac, settings)) => self.open_sealed(mac, settings).await?,
-                    None => None,
-                };
+                let opened = self.open_sealed(explanation).await?;
                 self.render(&template, model, opened.as_ref(), explanation)?
             }
             Route::Serve(serve) => self.serve(path, serve, explanation).await?,
@@ -500,23 +510,22 @@ impl<S: Records + Blobs> Context<'_, S> {
 
     /// The device that a file is for, and what the operator says of it.
     fn settings(&self, explanation: &Explanation) -> Option<(MacAddress, &DeviceSettings)> {
-        let settings = self.device?.settings.get(&self.release.id.0)?;
+        let (_, settings) = self.known?;
         Some((explanation.mac?, settings))
     }
 
     /// What of a device's settings lies sealed.
-    async fn open_sealed(
-        &self,
-        mac: MacAddress,
-        settings: &DeviceSettings,
-    ) -> Result<Option<Settings>, StoreError> {
+    async fn open_sealed(&self, explanation: &Explanation) -> Result<Option<Settings>, StoreError> {
+        let (Some((publication, settings)), Some(mac)) = (self.known, explanation.mac) else {
+            return Ok(None);
+        };
         let Some(sealed) = &settings.sealed else {
             return Ok(None);
         };
         let place = Place {
             site: &self.site.name,
             mac,
-            release: &self.release.id.0,
+            publication,
         };
         self.store.open_sealed(&place, sealed).await.map(Some)
     }
@@ -547,6 +556,7 @@ impl<S: Records + Blobs> Context<'_, S> {
             user_agent: agent.map(str::to_owned),
             generation: self.standing.generation,
             refused: refused.map(str::to_owned),
+            publication: self.site.publication,
         };
         Some((self.site.name.clone(), mac, contact))
     }
@@ -572,6 +582,13 @@ fn store_failed<Body>(error: &StoreError, mut explanation: Explanation) -> Respo
     );
     response.headers.insert(header::RETRY_AFTER, RETRY_AFTER);
     response
+}
+
+/// A publication has come since this process read the site's record: what the device's record says is none of that one.
+fn newer(site: &str) -> StoreError {
+    let problem =
+        "the device's settings are of a publication that is newer than the site's record here";
+    StoreError::new(StoreErrorKind::Down, site, problem)
 }
 
 fn missing(key: impl std::fmt::Display) -> StoreError {

@@ -301,18 +301,15 @@ pub struct Asked<'a> {
     pub release: &'a Release,
     /// The record of the device that [`Candidates::mac`] named, if there is one.
     pub device: Option<&'a DeviceRecord>,
+    /// What the operator says of that device.
+    pub settings: Option<&'a DeviceSettings>,
 }
 
 impl<'a> Asked<'a> {
-    /// What the operator says of the device under the site's release.
-    pub fn device_settings(&self) -> Option<&'a DeviceSettings> {
-        self.device?.settings.get(&self.release.id.0)
-    }
-
     /// Decides.
     pub fn route(&self, candidates: &Candidates<'a, '_>) -> (Route<'a>, Explanation) {
         let mut explanation = self.begin();
-        let settings = self.device_settings();
+        let settings = self.settings;
         let device_model = settings.and_then(|device| self.release.model(None, &device.model));
         let device_vendor = device_model
             .as_ref()
@@ -427,7 +424,7 @@ impl<'a> Asked<'a> {
     ) -> Result<Option<Model<'a>>, String> {
         if let Some(mac) = captures.mac {
             let settings = self
-                .device_settings()
+                .settings
                 .ok_or_else(|| format!("no device {mac} in this site"))?;
             let model = device_model
                 .ok_or_else(|| format!("the device's model {:?} is unknown", settings.model))?;
@@ -511,7 +508,7 @@ impl<'a> Asked<'a> {
             }
             Source::PinnedTemplate(name) => {
                 let pinned = self
-                    .device_settings()
+                    .settings
                     .is_some_and(|device| device.firmware.is_some());
                 pinned.then_some(()).ok_or(
                     "the device pins no firmware version of its own, so it has no such file",

@@ -79,8 +79,8 @@ pub struct Place<'a> {
     pub site: &'a str,
     /// The device.
     pub mac: MacAddress,
-    /// The release that its settings are of.
-    pub release: &'a str,
+    /// The publication that its settings are of, as their entry is named.
+    pub publication: &'a str,
 }
 
 /// The first field of what keys of devices' settings are made over.
@@ -144,7 +144,12 @@ fn id_of(tag: &[u8; 32]) -> String {
 
 impl<'a> Place<'a> {
     fn fields(&self, purpose: &'a [u8], mac: &'a [u8; 6]) -> [&'a [u8]; 4] {
-        [purpose, self.site.as_bytes(), mac, self.release.as_bytes()]
+        [
+            purpose,
+            self.site.as_bytes(),
+            mac,
+            self.publication.as_bytes(),
+        ]
     }
 }
 
@@ -170,15 +175,19 @@ mod tests {
 
     const OLD: &str = "8f1d6c3a92b4e0577ac1d20b3e4f65981a2c7d90b8e3f4461527c8d9e0a1b3f2";
     const NEW: &str = "q83vASNFZ4mrze8BI0VniasSNFZ4kBI0VniQESIzRFU=";
-    const RELEASE: &str = "00112233445566778899aabbccddeeff";
+    const PUBLICATION: &str = "0000000012";
 
     fn secrets(text: &str) -> DeploymentSecrets {
         DeploymentSecrets::parse(text).unwrap()
     }
 
-    fn place<'a>(site: &'a str, mac: &str, release: &'a str) -> Place<'a> {
+    fn place<'a>(site: &'a str, mac: &str, publication: &'a str) -> Place<'a> {
         let mac = mac.parse().unwrap();
-        Place { site, mac, release }
+        Place {
+            site,
+            mac,
+            publication,
+        }
     }
 
     fn record(settings: serde_json::Value) -> DeviceRecord {
@@ -188,7 +197,7 @@ mod tests {
             ..DeviceSettings::default()
         };
         DeviceRecord {
-            settings: [(RELEASE.to_owned(), settings)].into(),
+            settings: [(PUBLICATION.to_owned(), Some(settings))].into(),
             ..DeviceRecord::default()
         }
     }
@@ -202,12 +211,16 @@ mod tests {
         }))
     }
 
+    fn settings_of(record: &DeviceRecord) -> &DeviceSettings {
+        record.settings.get(PUBLICATION).unwrap().as_ref().unwrap()
+    }
+
     fn sealed_with(text: &str, record: &mut DeviceRecord) -> String {
         let mac = "0004f2000500".parse().unwrap();
         let secrets = secrets(text);
         let done = seal_record(&Aes, &secrets, "office", mac, record);
         at_once(done).flatten().unwrap();
-        let settings = record.settings.get(RELEASE).unwrap();
+        let settings = settings_of(record);
         settings.sealed.clone().unwrap()
     }
 
@@ -245,10 +258,10 @@ mod tests {
         let mut record = office();
         let sealed = sealed_with(OLD, &mut record);
         assert_eq!(sealed, VECTOR);
-        let settings = record.settings.get(RELEASE).unwrap();
+        let settings = settings_of(&record);
         let kept: Vec<&String> = settings.settings.keys().collect();
         assert_eq!(kept, ["language"]);
-        let whole = opened(OLD, &place("office", "0004f2000500", RELEASE), VECTOR);
+        let whole = opened(OLD, &place("office", "0004f2000500", PUBLICATION), VECTOR);
         assert_eq!(
             whole.unwrap(),
             r#"{"admin_password":"hunter2","lines":[{"password":"s3cret","user":"1001"}],"parameters":{"polycom":{"dir.corp.password":"ldap-pass"}}}"#
@@ -263,14 +276,14 @@ mod tests {
 
     #[test]
     fn a_box_opens_in_its_place_alone() {
-        let own = place("office", "0004f2000500", RELEASE);
+        let own = place("office", "0004f2000500", PUBLICATION);
         assert!(opened(OLD, &own, VECTOR).is_some());
         assert!(opened(&format!("{NEW} {OLD}"), &own, VECTOR).is_some());
         assert!(opened(NEW, &own, VECTOR).is_none(), "another secret");
         for other in [
-            place("office2", "0004f2000500", RELEASE),
-            place("office", "0004f2000501", RELEASE),
-            place("office", "0004f2000500", "00112233445566778899aabbccddeefe"),
+            place("office2", "0004f2000500", PUBLICATION),
+            place("office", "0004f2000501", PUBLICATION),
+            place("office", "0004f2000500", "0000000013"),
         ] {
             assert!(opened(OLD, &other, VECTOR).is_none(), "{other:?}");
         }
@@ -278,7 +291,7 @@ mod tests {
 
     #[test]
     fn what_is_damaged_opens_nothing_and_is_no_box() {
-        let own = place("office", "0004f2000500", RELEASE);
+        let own = place("office", "0004f2000500", PUBLICATION);
         for (text, form) in [
             ("", false),
             ("sealed:1:", false),
@@ -304,7 +317,7 @@ mod tests {
         assert_eq!(sealed_with(OLD, &mut office()), first, "published again");
         let second = sealed_with(&format!("{NEW} {OLD}"), &mut record);
         assert_ne!(first, second);
-        let own = place("office", "0004f2000500", RELEASE);
+        let own = place("office", "0004f2000500", PUBLICATION);
         assert_eq!(opened(NEW, &own, &second), opened(OLD, &own, &first));
         assert_eq!(sealed_with(NEW, &mut record), second);
         // One that nobody can open any more stays, and keeps nobody from writing the rest.
@@ -314,7 +327,8 @@ mod tests {
     #[test]
     fn other_texts_have_other_nonces() {
         let mut other = office();
-        let settings = other.settings.get_mut(RELEASE).unwrap();
+        let settings = other.settings.get_mut(PUBLICATION).unwrap();
+        let settings = settings.as_mut().unwrap();
         settings
             .settings
             .insert("admin_password".to_owned(), json!("hunter3"));
@@ -348,5 +362,5 @@ mod tests {
     }
 
     /// Computed by another implementation of HMAC and AES, from docs/secrets.md.
-    const VECTOR: &str = "sealed:1:11678b1d:ujIAhBE9f9ELpl7Yf2ut-cqWuTczl0mRGiV50O-h5lAhp1i2JL9OK-w4TbuhlfzNsrnpf2RFKzWGwTQOttf_FOm90VJomslSu4i_dwoYsDYMWutGW7e04Fju4b6Oq-it7SiRXiddsLvwj5y_hEPEfx3LYFU96AVUwKs23Wx6S_QbuPjLTr_4mhQiqRm8A2eT1Qw0Yh_MUG7B-n1TsgDeqy8";
+    const VECTOR: &str = "sealed:1:11678b1d:OdR3Lg1eW_q7lGLcrH-EXcwPUMy3Zca8Y8Q_ZQcMUDvew_Kc3BEabT4C2XgXHhxBgIoPlNHy-Oyp33kUl4_bCr8SAiADI2jSTMQ_CFOs2M-mXiqAS2hn_oumtWdzHnXwNp4BHFRtEoFerVnz8V76_DLwb4YiVWkhX2HcyyZOaoH7mh6Zy_o9eidw48oau2kaE9dgwKDarNe2ZEGaBGmdeLc";
 }

@@ -2,7 +2,10 @@
 
 use serde::Deserialize;
 use serde::Serialize;
+use sha2::Digest;
+use sha2::Sha256;
 
+use crate::mac::MacAddress;
 use crate::map::Map;
 use crate::release::ReleaseId;
 use crate::settings::Settings;
@@ -98,6 +101,52 @@ pub struct SiteRecord {
     /// Whether its relays may keep device files, to serve them while the deployment is out of reach.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub relay_cache: bool,
+    /// The publication that this is; devices' settings lie under such numbers.
+    #[serde(default)]
+    pub publication: u64,
+    /// The publication that a rollback goes to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<u64>,
+    /// Publications that never count: given up, or rolled back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub void: Vec<u64>,
+    /// What some devices get instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
+}
+
+/// A publication that only some of a site's devices get.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Canary {
+    /// What the site is to them, but for who may have what.
+    pub record: Box<SiteRecord>,
+    /// Who they are.
+    pub chosen: Chosen,
+}
+
+/// Which of a site's devices.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Chosen {
+    /// These.
+    Devices(Vec<MacAddress>),
+    /// So many of a hundred: the same ones each time, and more of them if it grows.
+    Percent(u8),
+}
+
+impl Chosen {
+    /// Whether a device of this site is one of them.
+    pub fn takes(&self, site: &str, mac: MacAddress) -> bool {
+        match self {
+            Self::Devices(devices) => devices.contains(&mac),
+            Self::Percent(percent) => {
+                let hash = Sha256::digest(format!("{site}/{mac}").as_bytes());
+                let [one, two, three, four, ..]: [u8; 32] = hash.into();
+                let draw = u32::from_be_bytes([one, two, three, four]) % 100;
+                draw < u32::from(*percent)
+            }
+        }
+    }
 }
 
 /// The settings and firmware pins that one layer gives.
@@ -154,8 +203,69 @@ impl Default for UploadLimits {
 }
 
 impl SiteRecord {
+    /// What the site is to a device: the canary's record where it is chosen.
+    pub fn content_for(&self, device: Option<MacAddress>) -> &Self {
+        let canary = self.canary.as_ref().zip(device);
+        match canary.filter(|(canary, mac)| canary.chosen.takes(&self.name, *mac)) {
+            Some((canary, _)) => &canary.record,
+            None => self,
+        }
+    }
+
     /// The absolute address of the site's root, or `None` where the site has no `public_url`.
     pub fn base(&self) -> Option<String> {
         Some(format!("{}/{}", self.public_url.as_deref()?, self.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Canary;
+    use super::Chosen;
+    use super::SiteRecord;
+    use crate::mac::MacAddress;
+
+    fn site(publication: u64) -> SiteRecord {
+        let json = serde_json::json!({
+            "name": "hq", "release": "", "uploads": {}, "publication": publication,
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn devices() -> impl Iterator<Item = MacAddress> {
+        (0..1000).map(|number| format!("0004f2{number:06x}").parse().unwrap())
+    }
+
+    #[test]
+    fn a_larger_percentage_only_adds() {
+        let taken = |percent, site| -> Vec<MacAddress> {
+            let chosen = Chosen::Percent(percent);
+            devices().filter(|mac| chosen.takes(site, *mac)).collect()
+        };
+        assert_eq!(taken(0, "hq"), []);
+        assert_eq!(taken(100, "hq").len(), 1000);
+        let (some, more) = (taken(10, "hq"), taken(25, "hq"));
+        assert!((60..140).contains(&some.len()), "{}", some.len());
+        assert!((200..300).contains(&more.len()), "{}", more.len());
+        assert!(some.iter().all(|mac| more.contains(mac)));
+        assert_ne!(some, taken(10, "branch"), "another site has others");
+    }
+
+    #[test]
+    fn a_canary_is_for_the_chosen_and_for_those_who_say_who_they_are() {
+        let (one, other) = (
+            "0004f2000500".parse().unwrap(),
+            "0004f2000501".parse().unwrap(),
+        );
+        let site = SiteRecord {
+            canary: Some(Canary {
+                record: Box::new(site(2)),
+                chosen: Chosen::Devices(vec![one]),
+            }),
+            ..site(1)
+        };
+        for (device, expected) in [(None, 1), (Some(one), 2), (Some(other), 1)] {
+            assert_eq!(site.content_for(device).publication, expected, "{device:?}");
+        }
     }
 }

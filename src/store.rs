@@ -5,10 +5,15 @@
 
 #[cfg(not(target_family = "wasm"))]
 pub mod directory;
+#[cfg(not(target_family = "wasm"))]
+pub mod files;
 pub mod keyed;
 pub mod memory;
+mod publishing;
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub mod s3;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+pub mod single;
 
 use std::fmt;
 use std::ops::Range;
@@ -25,6 +30,7 @@ use crate::seal::Place;
 use crate::settings::Settings;
 use crate::site::Deployment;
 use crate::site::SiteRecord;
+pub use crate::store::publishing::Publishing;
 
 /// The records: what the deployment, its sites and its devices are.
 #[expect(
@@ -178,6 +184,9 @@ pub struct Contact {
     /// Why it got nothing though its site's key is good: it knocks, and may be admitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+    /// The publication that it was served from.
+    #[serde(default)]
+    pub publication: u64,
 }
 
 /// A store that failed. The device sees 503 with Retry-After, never 404: a phone that sees 404 falls

@@ -13,10 +13,16 @@ mod operating;
 #[path = "support/tree.rs"]
 mod tree;
 
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Read;
+use std::io::Write;
 use std::net::SocketAddr;
+use std::net::TcpStream;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
+use std::process::Stdio;
 use std::sync::Arc;
 
 use handset::fleet;
@@ -216,4 +222,118 @@ fn old_keys_stay_while_devices_come_with_them() {
         assert_eq!(given, code, "{line}: {text}");
         assert!(text.contains(said), "{line}: {text}");
     }
+}
+
+/// Begins to watch; gives the connection once the server says that it is watched.
+fn watch(office: &Office, tenant: Option<&str>) -> BufReader<TcpStream> {
+    let token = Token {
+        scope: Scope::Read,
+        tenant: tenant.map(str::to_owned),
+    };
+    let token = token.text(&secrets());
+    let mut stream = client::connect(office.server.address());
+    let bearer = token.expose_text().unwrap();
+    let request = format!(
+        "GET /-/v1/watch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {bearer}\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut lines = BufReader::new(stream);
+    let head = until(&mut lines, ": nothing new");
+    assert!(head.contains("text/event-stream"), "{head}");
+    lines
+}
+
+/// Reads up to the line that begins so.
+fn until(lines: &mut impl BufRead, beginning: &str) -> String {
+    let mut text = String::new();
+    loop {
+        let mut line = String::new();
+        assert!(lines.read_line(&mut line).unwrap() > 0, "ends after {text}");
+        text.push_str(&line);
+        if line.starts_with(beginning) {
+            return text;
+        }
+    }
+}
+
+#[test]
+fn requests_are_watched_as_they_happen_by_whom_they_concern() {
+    let office = Office::open();
+    let mut everybody = watch(&office, None);
+    let mut mine = watch(&office, Some("acme"));
+    let mut others = watch(&office, Some("zenith"));
+    phone(&office, OWN_FILE, POLYCOM);
+    for lines in [&mut everybody, &mut mine] {
+        let event = until(lines, "data: ");
+        let json = event.rsplit_once("data: ").unwrap().1;
+        let event: serde_json::Value = serde_json::from_str(json).unwrap();
+        assert_eq!(
+            (
+                &event["site"],
+                &event["mac"],
+                &event["status"],
+                &event["path"]
+            ),
+            (
+                &"hq".into(),
+                &"0004f2000500".into(),
+                &200.into(),
+                &"/hq/-/0004f2000500/0004f2000500-device.cfg".into()
+            ),
+            "{json}"
+        );
+    }
+    // A server that stops does not wait for those who watch.
+    drop(office);
+    let mut rest = String::new();
+    others.read_to_string(&mut rest).unwrap();
+    assert!(!rest.contains("data:"), "{rest}");
+}
+
+const OWN_FILE: &str = "/hq/~0004f2000500/0004f2000500-device.cfg";
+
+#[test]
+fn nobody_watches_without_a_token() {
+    let office = Office::open();
+    let address = office.server.address();
+    for (method, headers, status) in [
+        ("GET", "", 401),
+        ("GET", "Authorization: Bearer read.0000\r\n", 401),
+        ("PUT", "", 401),
+    ] {
+        let answer = client::ask(address, method, "/-/v1/watch", headers);
+        assert_eq!(answer.status, status, "{method} {headers}");
+    }
+}
+
+#[test]
+fn the_tool_shows_what_it_watches() {
+    let office = Office::open();
+    let token = Token {
+        scope: Scope::Read,
+        tenant: None,
+    };
+    let token = token.text(&secrets());
+    let mut tool = Command::new(env!("CARGO_BIN_EXE_handset"))
+        .args(["watch", "--site", "hq", "--url", &office.server.url()])
+        .env("HANDSET_TOKEN", token.expose_text().unwrap())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(tool.stderr.take().unwrap());
+    let mut shown = BufReader::new(tool.stdout.take().unwrap());
+    until(&mut said, "handset: watching http://127.0.0.1:");
+    phone(&office, "/branch/~/shared.cfg", POLYCOM);
+    phone(&office, OWN_FILE, POLYCOM);
+    let mut line = String::new();
+    shown.read_line(&mut line).unwrap();
+    assert!(
+        line.contains(
+            "  hq           0004f2000500 200  GET  /hq/-/0004f2000500/0004f2000500-device.cfg  "
+        ),
+        "{line}"
+    );
+    tool.kill().unwrap();
+    tool.wait().unwrap();
 }

@@ -36,7 +36,8 @@ use handset::site::Terms;
 use handset::store::BlobKey;
 use handset::store::Records;
 use handset::store::keyed::Objects;
-use handset::store::s3::S3Store;
+use handset::store::s3::S3;
+use handset::store::single::SingleStore;
 use handset::token::Scope;
 use handset::token::Token;
 
@@ -137,12 +138,12 @@ fn two_servers_serve_and_take_uploads_at_once() {
 }
 
 /// Every version of an upload that the device's record has, oldest first.
-fn kept(store: &S3Store<HttpWire>, mac: &str, name: &str) -> Vec<Vec<u8>> {
+fn kept(store: &SingleStore<S3<HttpWire>>, mac: &str, name: &str) -> Vec<Vec<u8>> {
     let mac = mac.parse().unwrap();
     let (record, _) = block_on(store.device(SITE, mac)).unwrap().unwrap();
     let versions = record.state.uploads.get(name).into_iter().flatten();
     let key = |id| BlobKey::upload(SITE, mac, name, id);
-    let found = versions.map(|it| block_on(Objects::read(&&store.bucket, key(it.id()).as_str())));
+    let found = versions.map(|it| block_on(Objects::read(&store.bucket, key(it.id()).as_str())));
     found.map(|found| found.unwrap().unwrap().0).collect()
 }
 

@@ -121,7 +121,7 @@ fn pauses_grow_and_are_spread() {
             random,
             ..Scripted::default()
         };
-        let error = ready(Objects::read(&&bucket(&wire), "deployment")).unwrap_err();
+        let error = ready(Objects::read(&bucket(&wire), "deployment")).unwrap_err();
         assert_eq!(error.kind, StoreErrorKind::Down);
         assert_eq!(wire.pauses.take(), expected);
         assert_eq!(wire.requests.take().len(), 4);
@@ -134,7 +134,7 @@ fn a_device_waits_for_no_more_than_so_long() {
         takes: 6_000,
         ..Scripted::default()
     };
-    ready(Objects::read(&&bucket(&wire), "deployment")).unwrap_err();
+    ready(Objects::read(&bucket(&wire), "deployment")).unwrap_err();
     assert_eq!(wire.requests.take().len(), 2);
 }
 
@@ -143,7 +143,7 @@ fn what_is_denied_or_unknown_is_not_asked_again() {
     for status in [400, 401, 403, 404, 405, 501] {
         let wire = Scripted::default();
         wire.answers.borrow_mut().push_back(answer(status, ""));
-        ready(Objects::read(&&bucket(&wire), "deployment")).unwrap_err();
+        ready(Objects::read(&bucket(&wire), "deployment")).unwrap_err();
         assert_eq!(wire.requests.take().len(), 1, "{status}");
     }
 }

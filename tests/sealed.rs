@@ -104,7 +104,7 @@ fn nothing_that_devices_have_lies_in_a_bucket_in_the_clear() {
             .collect();
         assert!(records.len() >= 2, "{keys:?}");
         for key in &records {
-            let read = block_on(Objects::read(&&bucket, key)).unwrap();
+            let read = block_on(Objects::read(&bucket, key)).unwrap();
             let text = String::from_utf8(read.unwrap().0).unwrap();
             assert!(text.contains(r#""sealed":"sealed:1:"#), "{text}");
             for password in &passwords {
@@ -121,7 +121,7 @@ fn what_lies_in_the_clear_is_what_the_page_says() {
     let service = Service::start();
     let bucket = service.filled("", &compiled("office").snapshot).bucket;
     for key in block_on(bucket.list("")).unwrap() {
-        let read = block_on(Objects::read(&&bucket, &key)).unwrap();
+        let read = block_on(Objects::read(&bucket, &key)).unwrap();
         let text = String::from_utf8_lossy(&read.unwrap().0).into_owned();
         let held: Vec<String> = passwords("office")
             .into_iter()
@@ -211,7 +211,7 @@ fn a_record_in_the_clear_is_sealed_by_the_first_write_and_anew_after_a_rotation(
         let (record, revision) = at_once(store.device("hq", mac)).unwrap().unwrap().unwrap();
         let written = at_once(store.update_device("hq", mac, &revision, &record));
         assert!(written.unwrap().unwrap());
-        let read = at_once(Objects::read(&&shelf, "device/hq/0004f2000500"));
+        let read = at_once(Objects::read(&shelf, "device/hq/0004f2000500"));
         String::from_utf8(read.unwrap().unwrap().unwrap().0).unwrap()
     };
     assert!(
@@ -254,7 +254,7 @@ fn what_is_published_again_is_not_written_again() {
     let snapshot = compiled("office").snapshot;
     let bucket = service.filled("", &snapshot).bucket;
     let key = keyed::device_key("hq", "0004f2000500".parse().unwrap());
-    let revision = || block_on(Objects::read(&&bucket, &key)).unwrap().unwrap().1;
+    let revision = || block_on(Objects::read(&bucket, &key)).unwrap().unwrap().1;
     let before = revision();
     service.filled("", &snapshot);
     let bucket = &bucket;

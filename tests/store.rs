@@ -26,11 +26,13 @@ use handset::access::Uncounted;
 use handset::client::Client;
 use handset::device::DeviceRecord;
 use handset::device::DeviceSettings;
+use handset::device::publication_key;
 use handset::fleet;
 use handset::fleet::Hashes;
 use handset::fleet::entries;
 use handset::fleet::entries::Content;
 use handset::fleet::entries::Entry;
+use handset::fleet::fill::fill;
 use handset::platform::native::s3;
 use handset::platform::native::s3::HttpWire;
 use handset::respond::Request;
@@ -39,9 +41,12 @@ use handset::store::StoreError;
 use handset::store::directory;
 use handset::store::directory::DirectoryStore;
 use handset::store::directory::Snapshot;
+use handset::store::directory::Upload;
+use handset::store::files::Files;
 use handset::store::keyed::Kept;
 use handset::store::memory::MemoryStore;
-use handset::store::s3::S3Store;
+use handset::store::s3::S3;
+use handset::store::single::SingleStore;
 use http::HeaderMap;
 use http::Method;
 use http_body::Body as HttpBody;
@@ -80,7 +85,7 @@ fn memory() -> MemoryStore {
         ..DeviceSettings::default()
     };
     let record = DeviceRecord {
-        settings: [(suite::release().0, settings)].into(),
+        settings: [(publication_key(1), Some(settings))].into(),
         ..DeviceRecord::default()
     };
     store.set_site(suite::site());
@@ -92,7 +97,7 @@ fn shelf() -> Shelf {
     Shelf::of(entries::of(&snapshot()))
 }
 
-fn bucket() -> (S3Store<HttpWire>, Service) {
+fn bucket() -> (SingleStore<S3<HttpWire>>, Service) {
     let service = Service::start();
     (service.filled("", &snapshot()), service)
 }
@@ -103,6 +108,14 @@ fn directory() -> (DirectoryStore, TempDir) {
         DirectoryStore::open(state.path(), snapshot()).unwrap(),
         state,
     )
+}
+
+fn files() -> (SingleStore<Files>, TempDir) {
+    let root = tempfile::tempdir().unwrap();
+    let files = Files::open(root.path()).unwrap();
+    let entries = entries::of(&snapshot());
+    suite::wait(fill(&files, &files, None, &entries, Upload::of_file)).unwrap();
+    (SingleStore::new(files, None), root)
 }
 
 fn snapshot() -> Snapshot {
@@ -128,6 +141,9 @@ macro_rules! conforms {
         mod directory_store {
             $(#[test] fn $name() { super::suite::$name(&super::directory().0); })*
         }
+        mod files_store {
+            $(#[test] fn $name() { super::suite::$name(&super::files().0); })*
+        }
         mod s3_store {
             $(#[test] fn $name() {
                 let (store, _service) = super::bucket();
@@ -139,7 +155,7 @@ macro_rules! conforms {
         #[test]
         fn the_table_of_promises_is_current() {
             for name in [$(stringify!($name)),*] {
-                let cells = [(); 4].map(|()| "yes".to_owned());
+                let cells = [(); 5].map(|()| "yes".to_owned());
                 conformance::hold(&name.replace('_', " "), &cells);
             }
         }
@@ -163,6 +179,13 @@ conforms! {
 fn two_processes_over_one_directory_see_each_other() {
     let (first, state) = directory();
     let second = DirectoryStore::open(state.path(), snapshot()).unwrap();
+    suite::an_update_of_one_is_seen_by_the_other(&first, &second);
+}
+
+#[test]
+fn two_processes_over_one_directory_of_objects_see_each_other() {
+    let (first, root) = files();
+    let second = SingleStore::new(Files::open(root.path()).unwrap(), None);
     suite::an_update_of_one_is_seen_by_the_other(&first, &second);
 }
 

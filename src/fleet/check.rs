@@ -5,7 +5,7 @@
 mod directory;
 mod hand_over;
 mod images;
-mod lists;
+pub(super) mod lists;
 mod phones;
 mod rendered;
 mod secrets;

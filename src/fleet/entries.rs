@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::device::publication_key;
 use crate::mac::MacAddress;
 use crate::seal::aes::Aes;
 use crate::secret::DeploymentSecrets;
@@ -85,9 +86,9 @@ pub fn of(snapshot: &Snapshot) -> Vec<Entry> {
 
 /// A record whose settings are JSON already: nothing to parse, and nothing that could fail.
 fn device(snapshot: &Snapshot, site: &str, mac: MacAddress) -> Option<Entry> {
-    let (release, settings) = snapshot.device(site, mac)?;
-    let settings = String::from_utf8_lossy(settings);
-    let json = format!(r#"{{"settings":{{"{release}":{settings}}}}}"#);
+    let settings = String::from_utf8_lossy(snapshot.device(site, mac)?);
+    let publication = publication_key(snapshot.publication(site)?);
+    let json = format!(r#"{{"settings":{{"{publication}":{settings}}}}}"#);
     Some(record(Place::Devices, keyed::device_key(site, mac), json))
 }
 

@@ -2,18 +2,18 @@
 //! other. Where a bucket holds everything, both are the bucket.
 //!
 //! It is safe while servers run over the same store: what others name is there before what names it, and
-//! a device keeps its state, and its settings under the release that its site names until now.
+//! a device keeps its state, and its settings under the publication that its site is until now.
 
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 
 use crate::device::DeviceRecord;
+use crate::device::publication_key;
 use crate::fleet::entries::Content;
 use crate::fleet::entries::Entry;
 use crate::fleet::entries::Place;
 use crate::mac::MacAddress;
-use crate::release::ReleaseId;
 use crate::seal::aes::Aes;
 use crate::secret::DeploymentSecrets;
 use crate::site::SiteRecord;
@@ -33,7 +33,12 @@ pub async fn fill<V: WritableValues, O: Objects>(
     entries: &[Entry],
     open: impl Fn(&Path) -> io::Result<(O::Upload, u64)>,
 ) -> Result<(), StoreError> {
-    let mut current = HashMap::new();
+    let mut steps: HashMap<String, Step> = HashMap::new();
+    for entry in entries {
+        if let (Some(site), Content::Record(json)) = (site_of(&entry.key), &entry.content) {
+            steps.insert(site.to_owned(), Step::of(values, &entry.key, json).await?);
+        }
+    }
     for Entry {
         key,
         place,
@@ -43,10 +48,6 @@ pub async fn fill<V: WritableValues, O: Objects>(
         match (place, content) {
             (Place::Devices, Content::Record(json)) => {
                 let (site, mac) = keyed::device_of(key).ok_or_else(|| not_a_device(key))?;
-                if !current.contains_key(site) {
-                    current.insert(site.to_owned(), current_release(values, site).await?);
-                }
-                let release = current.get(site).and_then(Option::as_ref);
                 let record = keyed::parse(key, json.as_bytes())?;
                 let write = Write {
                     objects,
@@ -55,10 +56,18 @@ pub async fn fill<V: WritableValues, O: Objects>(
                     site,
                     mac,
                 };
-                write.device(record, release).await?;
+                if !steps.contains_key(site) {
+                    steps.insert(site.to_owned(), Step::none(values, site).await?);
+                }
+                let step = steps.get(site).ok_or_else(|| not_a_device(key))?;
+                write.device(record, step).await?;
             }
             (Place::Values, Content::Record(json)) => {
-                values.set(key, json.clone().into_bytes()).await?;
+                let bytes = match site_of(key).and_then(|site| steps.get(site)) {
+                    Some(step) => keyed::encode(key, &step.site)?,
+                    None => json.clone().into_bytes(),
+                };
+                values.set(key, bytes).await?;
             }
             (Place::Objects, Content::Record(json)) => {
                 let bytes = json.clone().into_bytes();
@@ -90,16 +99,48 @@ async fn write_file<O: Objects>(
     }
 }
 
-/// The release that a site names in the store, if it is there already.
-async fn current_release<V: WritableValues>(
-    values: &V,
-    site: &str,
-) -> Result<Option<ReleaseId>, StoreError> {
-    let key = keyed::site_key(site);
-    let Some(bytes) = values.read(&key).await? else {
-        return Ok(None);
-    };
-    Ok(Some(keyed::parse::<SiteRecord>(&key, &bytes)?.release))
+fn site_of(key: &str) -> Option<&str> {
+    key.strip_prefix("site/")
+}
+
+/// A site's record in the store, and the one that is to lie there.
+struct Step {
+    before: Option<SiteRecord>,
+    /// It has the number after, unless it is the same record.
+    site: SiteRecord,
+}
+
+impl Step {
+    /// Devices alone are filled: the site's record is there, and stays.
+    async fn none<V: WritableValues>(values: &V, site: &str) -> Result<Self, StoreError> {
+        let key = keyed::site_key(site);
+        let bytes = values.read(&key).await?;
+        let missing = || StoreError::new(StoreErrorKind::Damaged, &key, "devices without a site");
+        let site: SiteRecord = keyed::parse(&key, &bytes.ok_or_else(missing)?)?;
+        Ok(Self {
+            before: Some(site.clone()),
+            site,
+        })
+    }
+
+    async fn of<V: WritableValues>(values: &V, key: &str, json: &str) -> Result<Self, StoreError> {
+        let bytes = values.read(key).await?;
+        let before: Option<SiteRecord> = bytes.map(|it| keyed::parse(key, &it)).transpose()?;
+        let mut site: SiteRecord = keyed::parse(key, json.as_bytes())?;
+        site.publication = 1;
+        if let Some(before) = &before {
+            site.publication = before.publication;
+            site.previous = before.previous;
+            site.void.clone_from(&before.void);
+            site.canary.clone_from(&before.canary);
+            if site != *before {
+                site.publication += 1;
+                site.previous = Some(before.publication);
+                site.canary = None;
+            }
+        }
+        Ok(Self { before, site })
+    }
 }
 
 /// A device's record on its way into a store.
@@ -113,20 +154,16 @@ struct Write<'a, O> {
 
 impl<O: Objects> Write<'_, O> {
     /// Replaces a device's settings, and nothing else; again, if an upload changes the record meanwhile.
-    async fn device(
-        &self,
-        new: DeviceRecord,
-        current: Option<&ReleaseId>,
-    ) -> Result<(), StoreError> {
+    async fn device(&self, new: DeviceRecord, step: &Step) -> Result<(), StoreError> {
         for _ in 0..TRIES {
             let written = match self.objects.read(self.key).await? {
                 None => {
-                    let bytes = self.sealed(&new).await?;
+                    let bytes = self.sealed(&merged(None, &new, step)).await?;
                     let condition = Condition::Absent;
                     self.objects.write(self.key, bytes, condition).await?
                 }
                 Some((old, revision)) => {
-                    let record = merged(keyed::parse(self.key, &old)?, &new, current);
+                    let record = merged(Some(keyed::parse(self.key, &old)?), &new, step);
                     // What is sealed again is the same box.
                     let bytes = self.sealed(&record).await?;
                     if bytes == old {
@@ -150,15 +187,17 @@ impl<O: Objects> Write<'_, O> {
     }
 }
 
-/// A record with new settings, beside those of the release that its site names until now.
-fn merged(
-    mut record: DeviceRecord,
-    new: &DeviceRecord,
-    current: Option<&ReleaseId>,
-) -> DeviceRecord {
-    let kept = current.and_then(|id| Some((id.0.clone(), record.settings.remove(&id.0)?)));
+/// A record with new settings, beside those of the publication that its site is until now.
+fn merged(old: Option<DeviceRecord>, new: &DeviceRecord, step: &Step) -> DeviceRecord {
+    let mut record = old.unwrap_or_default();
+    let before = step.before.as_ref();
+    let counts = before.and_then(|site| record.at(site).ok().flatten());
+    let kept = counts.map(|(key, settings)| (key.to_owned(), Some(settings.clone())));
     record.settings = kept.into_iter().collect();
-    record.settings.extend(new.settings.clone());
+    for settings in new.settings.values() {
+        let name = publication_key(step.site.publication);
+        record.settings.insert(name, settings.clone());
+    }
     record
 }
 

@@ -18,7 +18,7 @@ use crate::respond::respond;
 use crate::route::Explanation;
 use crate::secret::DeploymentSecrets;
 use crate::settings::Settings;
-use crate::store::Blobs;
+use crate::store::Publishing;
 use crate::store::Records;
 use crate::store::StoreError;
 
@@ -38,7 +38,7 @@ pub struct Question<'q> {
 }
 
 /// Asks the handler. Uploads are decided but have no length, so that nothing is ever stored.
-pub async fn ask<S: Records + Blobs>(
+pub async fn ask<S: Records + Publishing>(
     store: &S,
     question: &Question<'_>,
     upload: S::Upload,
@@ -114,7 +114,7 @@ pub async fn hidden<S: Records>(
     if let Some(mac) = explanation.mac
         && let Some((device, _)) = store.device(&site.name, mac).await?
     {
-        let own = device.settings.values();
+        let own = device.settings.values().flatten();
         hidden.layers.extend(own.map(|own| own.settings.clone()));
     }
     Ok(hidden)

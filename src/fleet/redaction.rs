@@ -25,6 +25,11 @@ pub(super) struct Secrets<'n> {
 /// What a secret is shown as.
 pub const MARK: &str = "(secret)";
 
+/// What one is shown as beside another that it differs from.
+pub const OTHER: &str = "(other secret)";
+
+const NEW: &str = "(new secret)";
+
 /// A shorter value may stand in a file by chance; it is taken out where it is a value as a whole.
 const SURELY_SECRET: usize = 6;
 
@@ -71,19 +76,20 @@ impl<'n> Secrets<'n> {
         }
     }
 
-    /// Both texts without secrets; one that changed says so.
+    /// Both texts without secrets; one that goes says that it is another.
     pub(super) fn redact(&self, was: &str, is: &str) -> (String, String) {
         let mut old = self.old.clone();
         let mut new = self.new.clone();
         old.extend(by_name(was, self.names));
         new.extend(by_name(is, self.names));
         let old_text = redacted(was, &old, |secret| match new.contains(secret) {
-            true => "***",
-            false => "*** (old)",
+            true => MARK,
+            false => OTHER,
         });
+        // One that was another's may be this one's now: what comes must not look like what goes.
         let new_text = redacted(is, &new, |secret| match old.contains(secret) {
-            true => "***",
-            false => "*** (new)",
+            true => MARK,
+            false => NEW,
         });
         (old_text, new_text)
     }
@@ -165,10 +171,13 @@ mod tests {
             "<a p=\"a&lt;b&gt;c-old\" q=\"1234\" port=\"12345\"/>\n",
             "<a p=\"a&lt;b&gt;c-new\" q=\"1234\" reg.1.auth.password=\"x\"/>\n",
         );
-        assert_eq!(was, "<a p=\"*** (old)\" q=\"***\" port=\"12345\"/>\n");
+        assert_eq!(
+            was,
+            "<a p=\"(other secret)\" q=\"(secret)\" port=\"12345\"/>\n"
+        );
         assert_eq!(
             is,
-            "<a p=\"*** (new)\" q=\"***\" reg.1.auth.password=\"*** (new)\"/>\n"
+            "<a p=\"(new secret)\" q=\"(secret)\" reg.1.auth.password=\"(new secret)\"/>\n"
         );
     }
 }

@@ -11,6 +11,7 @@ mod connection;
 mod exchange;
 mod failures;
 mod listener;
+mod live;
 pub mod log;
 pub mod operate;
 pub mod proxy;
@@ -43,16 +44,21 @@ use crate::platform::native::proxy::Proxies;
 use crate::platform::native::tls::Tls;
 pub use crate::platform::native::tls::TlsError;
 use crate::secret::DeploymentSecrets;
-use crate::store::Blobs;
+use crate::store::Publishing;
 use crate::store::Records;
 use crate::store::StoreError;
 use crate::store::directory::Upload;
 
 /// A store that the native server can serve from.
-pub trait Store: Records + Blobs<Body: Outgoing, Upload = Upload> + Send + Sync + 'static {}
+pub trait Store:
+    Records + Publishing<Body: Outgoing, Upload = Upload> + Send + Sync + 'static
+{
+}
 
-impl<S> Store for S where S: Records + Blobs<Body: Outgoing, Upload = Upload> + Send + Sync + 'static
-{}
+impl<S> Store for S where
+    S: Records + Publishing<Body: Outgoing, Upload = Upload> + Send + Sync + 'static
+{
+}
 
 /// A body that the native server can send.
 pub trait Outgoing: HttpBody<Data = Bytes, Error = StoreError> + Unpin + 'static {}

@@ -1,38 +1,53 @@
 //! The operator's endpoints: JSON under `/-/v1/` (RFC 9110), with a token (RFC 6750), problems as in RFC 9457.
 //!
-//! A row of the table an endpoint. No site can be named `-`, so that nothing here is in a phone's way.
+//! A row of the table (`rows.rs`) an endpoint, and a file a matter. No site can be named `-`, so that nothing here is in
+//! a phone's way.
+
+mod answer;
+mod audit;
+mod authority;
+mod content;
+mod document;
+mod enrolment;
+mod publishing;
+mod push;
+mod reading;
+mod rows;
+mod uploads;
 
 use http::HeaderValue;
+use http::Method;
 use http::StatusCode;
 use http::header;
-use serde::Deserialize;
-use serde::Serialize;
 
 use crate::client;
-use crate::enrolment::Enrolment;
-use crate::enrolment::Window;
+use crate::device::DeviceRecord;
 use crate::mac::MacAddress;
-use crate::precondition;
-use crate::precondition::Validators;
-use crate::precondition::Verdict;
-use crate::release::sha256_hex;
 use crate::respond::Payload;
-use crate::respond::RETRY_AFTER;
 use crate::respond::Request;
 use crate::respond::Response;
-use crate::respond::TRIES;
-use crate::respond::empty;
-use crate::respond::etag;
-use crate::respond::put;
+use crate::respond::operator::answer::Answered;
+use crate::respond::operator::answer::Problem;
+use crate::respond::operator::answer::conflict;
+use crate::respond::operator::answer::not_found;
+use crate::respond::operator::answer::of_bytes;
+use crate::respond::operator::answer::problem;
+use crate::respond::operator::document::DOCUMENT;
+use crate::respond::operator::rows::Action;
+use crate::respond::operator::rows::Named;
+use crate::respond::operator::rows::ROOT;
+use crate::respond::operator::rows::Row;
+use crate::respond::operator::rows::find;
 use crate::route::Explanation;
-use crate::store::Blobs;
-use crate::store::Contact;
-use crate::store::PAGE;
+use crate::store::Publishing;
 use crate::store::Records;
-use crate::store::StoreError;
-use crate::store::StoreErrorKind;
+use crate::store::Revision;
 use crate::token::Scope;
 use crate::token::Token;
+
+/// Bytes of the bodies that are read whole, at most: a window, and what a publication is made of.
+const SMALL: usize = 4096;
+const LARGE: usize = 24 << 20;
 
 /// Whether a target is an operator's.
 pub(super) fn is_asked(target: &str) -> bool {
@@ -40,7 +55,7 @@ pub(super) fn is_asked(target: &str) -> bool {
 }
 
 /// Answers an operator.
-pub(super) async fn respond<S: Records + Blobs>(
+pub(super) async fn respond<S: Records + Publishing>(
     store: &S,
     request: &Request<'_>,
     body: S::Upload,
@@ -50,191 +65,37 @@ pub(super) async fn respond<S: Records + Blobs>(
         ..Explanation::default()
     };
     let answered = answer(store, request, body, &mut explanation).await;
-    let mut response = match answered {
-        Ok(answer) => answer.response(),
-        Err(problem) => {
-            explanation.outcome = "refuse";
-            explanation.reason = problem.detail.clone();
-            problem.response()
-        }
-    };
+    let mut response = answered.unwrap_or_else(|problem| {
+        explanation.outcome = "refuse";
+        explanation.reason.clone_from(&problem.detail);
+        problem.response()
+    });
     let private = HeaderValue::from_static("private, no-store");
     response.headers.insert(header::CACHE_CONTROL, private);
+    if request.method == Method::HEAD {
+        response.body = Payload::Bytes(Vec::new());
+    }
     response.explanation = explanation;
     response
 }
 
-const ROOT: &str = "/-/v1/";
-/// No body of an operator's is larger.
-const LARGEST: usize = 4096;
-/// The longest window, in minutes: a week.
-const LONGEST: u32 = 7 * 24 * 60;
-
-/// An endpoint.
-struct Row {
-    method: &'static str,
-    path: &'static str,
-    scope: Scope,
-    action: Action,
+/// Whose token a request has; or what it is answered with. For endpoints that are a platform's own.
+pub fn admitted<Body>(request: &Request<'_>) -> Result<Token, Box<Response<Body>>> {
+    admit(request).map_err(|problem| {
+        let reason = problem.detail.clone();
+        let mut response = problem.response();
+        response.explanation.outcome = "refuse";
+        response.explanation.reason = reason;
+        Box::new(response)
+    })
 }
 
-/// What an endpoint does.
-#[derive(Clone, Copy)]
-enum Action {
-    Contacts,
-    Knocking,
-    Lock,
-    Open,
-    Show,
-    Unlock,
-}
-
-#[rustfmt::skip]
-const ROWS: &[Row] = &[
-    row("GET",  "sites/{site}/devices/{mac}/enrolment", Scope::Read,  Action::Show),
-    row("PUT",  "sites/{site}/devices/{mac}/enrolment", Scope::Write, Action::Open),
-    row("POST", "sites/{site}/devices/{mac}/lock",      Scope::Write, Action::Lock),
-    row("POST", "sites/{site}/devices/{mac}/unlock",    Scope::Write, Action::Unlock),
-    row("GET",  "sites/{site}/contacts",                Scope::Read,  Action::Contacts),
-    row("GET",  "sites/{site}/knocking",                Scope::Read,  Action::Knocking),
-];
-
-const fn row(method: &'static str, path: &'static str, scope: Scope, action: Action) -> Row {
-    Row {
-        method,
-        path,
-        scope,
-        action,
-    }
-}
-
-/// What a path names.
-#[derive(Default)]
-struct Named<'a> {
-    site: &'a str,
-    mac: Option<MacAddress>,
-}
-
-impl Row {
-    fn capture<'a>(&self, path: &'a str) -> Option<Named<'a>> {
-        let mut named = Named::default();
-        let mut segments = path.split('/');
-        for wanted in self.path.split('/') {
-            let segment = segments.next()?;
-            match wanted {
-                "{site}" => named.site = segment,
-                "{mac}" => named.mac = Some(segment.parse().ok()?),
-                _ if segment == wanted => {}
-                _ => return None,
-            }
-        }
-        segments.next().is_none().then_some(named)
-    }
-
-    fn takes(&self, method: &str) -> bool {
-        self.method == method || self.method == "GET" && method == "HEAD"
-    }
-}
-
-/// What an operator gets.
-struct Answer {
-    status: StatusCode,
-    json: Vec<u8>,
-    etag: Option<String>,
-}
-
-impl Answer {
-    fn of(shown: &impl Serialize) -> Result<Self, Problem> {
-        let json = serde_json::to_vec(shown);
-        let broken = |_| {
-            problem(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "it cannot be written down",
-            )
-        };
-        Ok(Self {
-            status: StatusCode::OK,
-            json: json.map_err(broken)?,
-            etag: None,
-        })
-    }
-
-    fn response<Body>(self) -> Response<Body> {
-        let mut response = json_response(self.status, "application/json", self.json);
-        if let Some(tag) = self.etag {
-            put(&mut response.headers, header::ETAG, &tag);
-        }
-        response
-    }
-}
-
-/// Why an operator gets nothing.
-#[derive(Serialize)]
-struct Problem {
-    title: &'static str,
-    status: u16,
-    detail: String,
-    /// Methods that the path has.
-    #[serde(skip)]
-    allow: String,
-    /// Whether it was a wrong token.
-    #[serde(skip)]
-    wrong: bool,
-}
-
-fn problem(status: StatusCode, detail: impl Into<String>) -> Problem {
-    Problem {
-        title: status.canonical_reason().unwrap_or_default(),
-        status: status.as_u16(),
-        detail: detail.into(),
-        allow: String::new(),
-        wrong: false,
-    }
-}
-
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        match error.kind {
-            StoreErrorKind::Incomplete => problem(StatusCode::BAD_REQUEST, error.to_string()),
-            _ => problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
-        }
-    }
-}
-
-impl Problem {
-    fn response<Body>(self) -> Response<Body> {
-        let status = StatusCode::from_u16(self.status).unwrap_or_default();
-        let json = serde_json::to_vec(&self).unwrap_or_default();
-        let mut response = json_response(status, "application/problem+json", json);
-        let headers = &mut response.headers;
-        match status {
-            StatusCode::METHOD_NOT_ALLOWED => put(headers, header::ALLOW, &self.allow),
-            StatusCode::SERVICE_UNAVAILABLE => {
-                drop(headers.insert(header::RETRY_AFTER, RETRY_AFTER))
-            }
-            StatusCode::UNAUTHORIZED => put(headers, header::WWW_AUTHENTICATE, "Bearer"),
-            _ => {}
-        }
-        response.failed = self.wrong;
-        response
-    }
-}
-
-fn json_response<Body>(status: StatusCode, media_type: &str, json: Vec<u8>) -> Response<Body> {
-    let mut response = empty(status);
-    let headers = &mut response.headers;
-    put(headers, header::CONTENT_TYPE, media_type);
-    put(headers, header::CONTENT_LENGTH, &json.len().to_string());
-    response.body = Payload::Bytes(json);
-    response
-}
-
-async fn answer<S: Records + Blobs>(
+async fn answer<S: Records + Publishing>(
     store: &S,
     request: &Request<'_>,
     body: S::Upload,
     explanation: &mut Explanation,
-) -> Result<Answer, Problem> {
+) -> Answered<S::Body> {
     let token = admit(request)?;
     let (path, query) = request
         .target
@@ -245,27 +106,28 @@ async fn answer<S: Records + Blobs>(
     if row.scope > token.scope {
         return Err(problem(StatusCode::FORBIDDEN, "this token may only look"));
     }
-    explanation.site = Some(named.site.to_owned());
+    explanation.site = Some(named.site.to_owned()).filter(|site| !site.is_empty());
     explanation.mac = named.mac;
-    let asked = Asked {
+    let mut asked = Asked {
         store,
         request,
         named,
+        query,
+        token,
+        of: None,
     };
-    asked.admit(&token).await?;
-    match row.action {
-        Action::Contacts => asked.contacts(query).await,
-        Action::Knocking => asked.knocking(query).await,
-        Action::Lock => asked.change(|now| Ok(now.locked())).await,
-        Action::Open => {
-            let window = window(&store.collect(body, LARGEST).await?, request.now)?;
-            let locked = || problem(StatusCode::CONFLICT, "it is locked: unlock it first");
-            let open = |now: &Enrolment| now.opened(window.clone()).ok_or_else(locked);
-            asked.change(open).await
+    asked.admit(row.action).await?;
+    let answered = asked.carry_out(row, body).await;
+    if row.scope == Scope::Write && store.takes_publications() {
+        let status = answered
+            .as_ref()
+            .map_or_else(|it| it.status, |it| it.status);
+        // What was asked is done: a line that cannot be written does not undo it.
+        if let Err(error) = asked.note(path, status).await {
+            explanation.warning = Some(format!("the audit has no line of this: {error}"));
         }
-        Action::Show => asked.show().await,
-        Action::Unlock => asked.change(|now| Ok(now.unlocked())).await,
     }
+    answered
 }
 
 /// Whether whoever asks has a token, before anything is read. The operator's own tool, beside the store, needs
@@ -296,289 +158,137 @@ fn admit(request: &Request<'_>) -> Result<Token, Problem> {
     })
 }
 
-fn find<'a>(method: &str, path: &'a str) -> Result<(&'static Row, Named<'a>), Problem> {
-    let mut allow = String::new();
-    for row in ROWS {
-        match row.capture(path) {
-            Some(named) if row.takes(method) => return Ok((row, named)),
-            Some(_) if allow.is_empty() => row.method.clone_into(&mut allow),
-            Some(_) => {
-                allow.push_str(", ");
-                allow.push_str(row.method);
-            }
-            None => {}
-        }
-    }
-    if allow.is_empty() {
-        return Err(problem(StatusCode::NOT_FOUND, "there is no such endpoint"));
-    }
-    Err(Problem {
-        allow,
-        ..problem(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "the endpoint has other methods",
-        )
-    })
-}
-
-/// What opens a window.
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Opening {
-    until_minutes: Option<u32>,
-    #[serde(default)]
-    until_first_boot: bool,
-    bind: Option<bool>,
-}
-
-fn window(json: &[u8], now: u64) -> Result<Window, Problem> {
-    let detail = "say {\"until-minutes\": 30} (a week at most) or {\"until-first-boot\": true}, and \
-                  \"bind\": false if the window is not to belong to whoever comes first";
-    let unclear = || problem(StatusCode::BAD_REQUEST, detail);
-    let opening: Opening = serde_json::from_slice(json).map_err(|_| unclear())?;
-    let until = match (opening.until_minutes, opening.until_first_boot) {
-        (Some(minutes @ 1..=LONGEST), false) => {
-            Some(now.saturating_add(u64::from(minutes) * 60_000))
-        }
-        (None, true) => None,
-        _ => return Err(unclear()),
-    };
-    Ok(Window {
-        until,
-        binds: opening.bind.unwrap_or(true),
-        ..Window::default()
-    })
-}
-
-/// A device's enrolment as operators see it.
-#[derive(Default, Serialize)]
-struct Shown<'a> {
-    state: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    since: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    until: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bind: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    network: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    family: Option<&'a str>,
-}
-
-impl<'a> Shown<'a> {
-    fn of(enrolment: &'a Enrolment) -> Self {
-        let state = enrolment.word();
-        match enrolment {
-            Enrolment::Enrolled { since } => Self {
-                state,
-                since: Some(*since),
-                ..Self::default()
-            },
-            Enrolment::Enrolling(window) => Self {
-                state,
-                until: window.until,
-                bind: Some(window.binds),
-                network: window.network.as_deref(),
-                family: window.family.as_deref(),
-                ..Self::default()
-            },
-            Enrolment::Locked { enrolled } => Self {
-                state,
-                since: *enrolled,
-                ..Self::default()
-            },
-            Enrolment::Staged => Self {
-                state,
-                ..Self::default()
-            },
-        }
-    }
-
-    fn answer(enrolment: &Enrolment) -> Result<Answer, Problem> {
-        let mut answer = Answer::of(&Shown::of(enrolment))?;
-        answer.etag = Some(etag(&sha256_hex(&answer.json)));
-        Ok(answer)
-    }
-}
-
-/// The last contacts of a site's devices.
-#[derive(Serialize)]
-struct Contacts {
-    contacts: Vec<Seen>,
-    /// The address after which the next page begins.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<MacAddress>,
-}
-
-#[derive(Serialize)]
-struct Seen {
-    mac: MacAddress,
-    #[serde(flatten)]
-    contact: Contact,
-}
-
-/// The devices of a site that may be admitted.
-#[derive(Serialize)]
-struct Knocking {
-    knocking: Vec<Knock>,
-    /// The address after which the next page begins.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<MacAddress>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct Knock {
-    mac: MacAddress,
-    at: u64,
-    file: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_agent: Option<String>,
-    reason: String,
-}
-
 /// What is asked for, once it is known who asks.
 struct Asked<'a, S> {
     store: &'a S,
     request: &'a Request<'a>,
     named: Named<'a>,
+    query: &'a str,
+    token: Token,
+    /// The tenant whose site it is about.
+    of: Option<String>,
 }
 
-impl<S: Records + Blobs> Asked<'_, S> {
-    /// A tenant's token does not tell which sites others have.
-    async fn admit(&self, token: &Token) -> Result<(), Problem> {
-        let site = self.named.site;
-        let mut known = self.store.deployment().await?.sites.contains_key(site);
-        if let (true, Some(tenant)) = (known, &token.tenant) {
-            let record = self.store.site(site).await?;
-            known = record.is_some_and(|record| record.tenant.as_ref() == Some(tenant));
-        }
-        if known {
+impl<S: Records + Publishing> Asked<'_, S> {
+    /// Whether there is such a site for this token. A tenant's token does not tell which sites others have.
+    async fn admit(&mut self, action: Action) -> Result<(), Problem> {
+        if matches!(action, Action::Document) {
             return Ok(());
         }
-        Err(problem(StatusCode::NOT_FOUND, "no site of this name"))
+        let operates = action.operates();
+        if !operates && !self.store.takes_publications() {
+            let detail = "this server serves a fleet directory: change the directory. What is published to is a bucket, a \
+                          Worker, Spin, or `handset serve --store DIR`";
+            return Err(conflict(detail));
+        }
+        if self.named.site.is_empty() {
+            return Ok(());
+        }
+        let unknown = || not_found("no site of this name");
+        if operates {
+            let site = self.named.site;
+            let known = self.store.deployment().await?.sites.contains_key(site);
+            let record = match self.token.tenant {
+                Some(_) if known => self.store.site(site).await?,
+                _ => None,
+            };
+            self.of = record.and_then(|record| record.tenant.clone());
+            return if known && self.is_ours() {
+                Ok(())
+            } else {
+                Err(unknown())
+            };
+        }
+        let held = authority::site(self.store, self.named.site).await?;
+        let begins = held.is_none() && action == Action::Begin && self.token.tenant.is_none();
+        if held.is_none() && !begins {
+            return Err(unknown());
+        }
+        self.of = held.and_then(|held| held.value.record?.tenant);
+        if self.is_ours() {
+            Ok(())
+        } else {
+            Err(unknown())
+        }
     }
 
-    async fn show(&self) -> Result<Answer, Problem> {
-        let device = self.device().await?;
-        let mut answer = Shown::answer(&device.0.state.enrolment)?;
-        match self.verdict(&answer) {
-            Verdict::Failed => return Err(changed()),
-            Verdict::NotModified => {
-                answer.status = StatusCode::NOT_MODIFIED;
-                answer.json.clear();
+    fn is_ours(&self) -> bool {
+        self.token.tenant.is_none() || self.of == self.token.tenant
+    }
+
+    async fn carry_out(&self, row: &Row, body: S::Upload) -> Answered<S::Body> {
+        match row.action {
+            Action::Audit => self.audit().await,
+            Action::Contacts => self.contacts().await,
+            Action::DeleteUpload => self.delete_upload().await,
+            Action::Deployment => self.deployment().await,
+            Action::Device => self.one_device().await,
+            Action::Devices => self.devices().await,
+            Action::Document => {
+                let json = DOCUMENT.as_bytes().to_vec();
+                Ok(of_bytes(StatusCode::OK, "application/json", json))
             }
-            Verdict::Proceed => {}
-        }
-        if self.request.method == http::Method::HEAD {
-            answer.json.clear();
-        }
-        Ok(answer)
-    }
-
-    /// Brings a device's enrolment to another state; who sends `If-Match` does so from no other than that.
-    async fn change(
-        &self,
-        to: impl Fn(&Enrolment) -> Result<Enrolment, Problem>,
-    ) -> Result<Answer, Problem> {
-        let mut failed = false;
-        for _ in 0..TRIES {
-            let (mut record, revision, mac) = self.device().await?;
-            let next = to(&record.state.enrolment)?;
-            // It may be so already, and may be so by us, though the store said otherwise.
-            if next != record.state.enrolment {
-                if self.verdict(&Shown::answer(&record.state.enrolment)?) != Verdict::Proceed {
-                    return Err(changed());
-                }
-                record.state.enrolment = next.clone();
-                let site = self.named.site;
-                match self
-                    .store
-                    .update_device(site, mac, &revision, &record)
-                    .await
-                {
-                    Ok(true) => {}
-                    Err(error) if failed => return Err(error.into()),
-                    result => {
-                        failed = result.is_err();
-                        continue;
-                    }
-                }
+            Action::Knocking => self.knocking().await,
+            Action::Lock => self.lock().await,
+            Action::Publication => self.publication().await,
+            Action::Publications => self.publications().await,
+            Action::PutBlob => self.put_blob(body).await,
+            Action::ReadBlob => self.blob().await,
+            Action::ReadUpload => self.read_upload().await,
+            Action::Release => self.release().await,
+            Action::Show => self.show().await,
+            Action::Site => self.site().await,
+            Action::Sites => self.sites().await,
+            Action::Unlock => self.unlock().await,
+            Action::Uploads => self.uploads().await,
+            Action::Abandon => self.abandon().await,
+            Action::Promote => self.promote().await,
+            Action::Rollback => self.roll_back().await,
+            _ => {
+                let body = self.body(row.action, body).await?;
+                self.carry_out_with(row.action, body).await
             }
-            return Shown::answer(&next);
         }
-        let detail = "the device's record keeps changing";
-        Err(problem(StatusCode::SERVICE_UNAVAILABLE, detail))
     }
 
-    async fn device(
-        &self,
-    ) -> Result<
-        (
-            crate::device::DeviceRecord,
-            crate::store::Revision,
-            MacAddress,
-        ),
-        Problem,
-    > {
-        let unknown = || problem(StatusCode::NOT_FOUND, "the site has no such device");
+    /// What takes a body that is read whole.
+    async fn carry_out_with(&self, action: Action, body: Vec<u8>) -> Answered<S::Body> {
+        match action {
+            Action::Batch => self.batch(&body).await,
+            Action::Begin => self.begin(&body).await,
+            Action::Changed => self.changed(&body).await,
+            Action::CompareDevices => self.compare_devices(&body).await,
+            Action::CompareRelease => self.compare_release(&body).await,
+            Action::CompareSite => self.compare_site(&body).await,
+            Action::List => self.list(&body).await,
+            Action::Open => self.open_window(&body).await,
+            Action::Publish => self.publish(&body).await,
+            Action::PutDeployment => self.put_deployment(&body).await,
+            Action::PutRelease => self.put_release(body).await,
+            _ => Err(not_found("there is no such endpoint")),
+        }
+    }
+
+    /// The body of a request, if it is not too large.
+    async fn body(&self, action: Action, body: S::Upload) -> Result<Vec<u8>, Problem> {
+        let most = match action {
+            Action::Begin | Action::Open => SMALL,
+            _ => LARGE,
+        };
+        let said = self.request.headers.get(header::CONTENT_LENGTH);
+        let said = said.and_then(|it| it.to_str().ok()?.parse::<usize>().ok());
+        if said.is_some_and(|said| said > most) {
+            let detail = format!("the body has {most} bytes at most");
+            return Err(problem(StatusCode::PAYLOAD_TOO_LARGE, detail));
+        }
+        Ok(self.store.collect(body, most).await?)
+    }
+
+    async fn device(&self) -> Result<(DeviceRecord, Revision, MacAddress), Problem> {
+        let unknown = || not_found("the site has no such device");
         let mac = self.named.mac.ok_or_else(unknown)?;
         let device = self.store.device(self.named.site, mac).await?;
         let (record, revision) = device.ok_or_else(unknown)?;
         Ok((record, revision, mac))
     }
-
-    fn verdict(&self, answer: &Answer) -> Verdict {
-        let validators = Validators {
-            etag: answer.etag.as_deref().unwrap_or_default(),
-            modified: None,
-        };
-        precondition::evaluate(self.request.headers, validators)
-    }
-
-    async fn contacts(&self, query: &str) -> Result<Answer, Problem> {
-        let (page, next) = self.page(query).await?;
-        let seen = |(mac, contact)| Seen { mac, contact };
-        let contacts = page.into_iter().map(seen).collect();
-        Answer::of(&Contacts { contacts, next })
-    }
-
-    async fn knocking(&self, query: &str) -> Result<Answer, Problem> {
-        let (page, next) = self.page(query).await?;
-        let mut knocking = Vec::new();
-        for (mac, contact) in page {
-            if let Some(reason) = contact.refused {
-                knocking.push(Knock {
-                    mac,
-                    at: contact.at,
-                    file: contact.file,
-                    user_agent: contact.user_agent,
-                    reason,
-                });
-            }
-        }
-        Answer::of(&Knocking { knocking, next })
-    }
-
-    /// Last contacts after the device that the query names, and the device that the next page comes after.
-    async fn page(
-        &self,
-        query: &str,
-    ) -> Result<(Vec<(MacAddress, Contact)>, Option<MacAddress>), Problem> {
-        let after = query
-            .split('&')
-            .find_map(|part| part.strip_prefix("after="));
-        let after = after.map(str::parse::<MacAddress>).transpose();
-        let after = after.map_err(|error| problem(StatusCode::BAD_REQUEST, error.to_string()))?;
-        let page = self.store.contacts(self.named.site, after).await?;
-        let last = page.last().map(|(mac, _)| *mac);
-        let next = last.filter(|_| page.len() >= PAGE);
-        Ok((page, next))
-    }
-}
-
-fn changed() -> Problem {
-    let detail = "it is not as If-Match says any more: look again";
-    problem(StatusCode::PRECONDITION_FAILED, detail)
 }

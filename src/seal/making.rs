@@ -44,8 +44,13 @@ pub async fn seal_record(
     record: &mut DeviceRecord,
 ) -> Option<()> {
     let current = id_of(&secrets.tag(&[KEY_ID]));
-    for (release, settings) in record.settings.iter_mut() {
-        let place = Place { site, mac, release };
+    for (publication, settings) in record.settings.iter_mut() {
+        let Some(settings) = settings else { continue };
+        let place = Place {
+            site,
+            mac,
+            publication,
+        };
         if let Some(sealed) = &settings.sealed {
             if parts(sealed).is_none_or(|(id, _)| id == current) {
                 continue;
@@ -78,8 +83,8 @@ async fn seal_settings(
     text: &[u8],
 ) -> Option<String> {
     let mac = place.mac.bytes();
-    let [purpose, site, address, release] = place.fields(SETTINGS_NONCE, &mac);
-    let tag = secrets.tag(&[purpose, site, address, release, text]);
+    let [purpose, site, address, publication] = place.fields(SETTINGS_NONCE, &mac);
+    let tag = secrets.tag(&[purpose, site, address, publication, text]);
     let fields = place.fields(SETTINGS_KEY, &mac);
     seal(cipher, secrets, &fields, *tag.first_chunk()?, text).await
 }

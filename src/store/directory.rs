@@ -1,6 +1,6 @@
 //! The embedded default: records compiled from a fleet directory, and a state directory for what runs write.
 
-mod state;
+pub(in crate::store) mod state;
 mod stream;
 
 use std::collections::HashMap;
@@ -17,6 +17,7 @@ use std::time::SystemTime;
 
 use crate::device::DeviceRecord;
 use crate::device::DeviceSettings;
+use crate::device::publication_key;
 use crate::mac::MacAddress;
 use crate::release::Release;
 use crate::release::ReleaseId;
@@ -27,6 +28,7 @@ use crate::store::BlobKey;
 use crate::store::Blobs;
 use crate::store::Contact;
 use crate::store::PAGE;
+use crate::store::Publishing;
 use crate::store::Records;
 use crate::store::Revision;
 use crate::store::StoreError;
@@ -44,7 +46,7 @@ pub struct Snapshot {
     pub sites: HashMap<String, Arc<SiteRecord>>,
     /// Releases by name.
     pub releases: HashMap<ReleaseId, Arc<Release>>,
-    /// Devices by site: the JSON of a `DeviceSettings` each, under the release of the site.
+    /// Devices by site: the JSON of a `DeviceSettings` each.
     pub devices: HashMap<String, HashMap<MacAddress, Box<[u8]>>>,
     /// Images and resources by SHA-256.
     pub files: HashMap<String, SourceFile>,
@@ -89,12 +91,22 @@ impl DirectoryStore {
     }
 
     /// Puts another snapshot in place of the current one, which stays for the requests under way: one
-    /// that has read a site's record still finds the release that the record names.
-    pub fn replace(&self, snapshot: Snapshot) {
+    /// that has read a site's record still finds the release that the record names, and devices' settings by the
+    /// publication's number. Each snapshot has the next number, for all of its sites.
+    pub fn replace(&self, mut snapshot: Snapshot) {
         let mut snapshots = self
             .snapshots
             .write()
             .unwrap_or_else(PoisonError::into_inner);
+        let numbers = snapshots
+            .current
+            .sites
+            .values()
+            .map(|site| site.publication);
+        let next = numbers.max().unwrap_or_default() + 1;
+        for site in snapshot.sites.values_mut() {
+            Arc::make_mut(site).publication = next;
+        }
         let replaced = std::mem::replace(&mut snapshots.current, Arc::new(snapshot));
         let dropped = snapshots.previous.replace(replaced);
         drop(snapshots);
@@ -149,20 +161,20 @@ impl Snapshots {
             .map(Arc::as_ref)
     }
 
-    /// A device's settings under the release of each snapshot that knows the device.
+    /// A device's settings under the publication of each snapshot that knows its site, if one knows the device.
     fn record(&self, site: &str, mac: MacAddress) -> Found<DeviceRecord> {
         let mut record = DeviceRecord::default();
         for snapshot in self.iter() {
-            let Some((release, json)) = snapshot.device(site, mac) else {
-                continue;
-            };
-            if !record.settings.contains_key(&release.0) {
+            if let Some(publication) = snapshot.publication(site) {
+                let json = snapshot.device(site, mac);
+                let settings = json.map(|json| parse_settings(mac, json)).transpose()?;
                 record
                     .settings
-                    .insert(release.0.clone(), parse_settings(mac, json)?);
+                    .insert(publication_key(publication), settings);
             }
         }
-        Ok(Some(record).filter(|record| !record.settings.is_empty()))
+        let known = record.settings.values().any(Option::is_some);
+        Ok(Some(record).filter(|_| known))
     }
 
     fn knows(&self, site: &str, mac: MacAddress) -> bool {
@@ -171,10 +183,15 @@ impl Snapshots {
 }
 
 impl Snapshot {
-    /// The release that a device's settings stand under, and their JSON.
-    pub(crate) fn device(&self, site: &str, mac: MacAddress) -> Option<(&ReleaseId, &[u8])> {
+    /// A device's settings, as JSON.
+    pub(crate) fn device(&self, site: &str, mac: MacAddress) -> Option<&[u8]> {
         let json = self.devices.get(site)?.get(&mac)?;
-        Some((&self.sites.get(site)?.release, json))
+        Some(json)
+    }
+
+    /// The number of a site's publication.
+    pub(crate) fn publication(&self, site: &str) -> Option<u64> {
+        self.sites.get(site).map(|site| site.publication)
     }
 }
 
@@ -313,9 +330,12 @@ impl Blobs for DirectoryStore {
     }
 }
 
+/// What is published is the fleet directory.
+impl Publishing for DirectoryStore {}
+
 /// Syncing a disk takes milliseconds, in which a server's thread has other phones to answer. Without a
 /// runtime, in the operator's tool, there is nobody to wait.
-async fn off_thread<T: Send + 'static>(
+pub(in crate::store) async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     match tokio::runtime::Handle::try_current() {
@@ -329,7 +349,7 @@ fn parse_settings(mac: MacAddress, json: &[u8]) -> Result<DeviceSettings, StoreE
 }
 
 /// The content of a state file names its revision; no file is a revision too.
-fn revision(written: Option<&[u8]>) -> Revision {
+pub(in crate::store) fn revision(written: Option<&[u8]>) -> Revision {
     Revision(written.map(sha256_hex).unwrap_or_default())
 }
 
@@ -338,7 +358,7 @@ fn state_place(site: &str, mac: MacAddress) -> Result<String, StoreError> {
 }
 
 /// Where an uploaded blob lies. Keys are clean by their type; this is the last door before the disk.
-fn place(key: &BlobKey) -> Result<&str, StoreError> {
+pub(in crate::store) fn place(key: &BlobKey) -> Result<&str, StoreError> {
     key.as_str().split('/').try_for_each(|segment| {
         clean(segment)?;
         Ok(())
@@ -353,7 +373,7 @@ fn clean(segment: &str) -> Result<&str, StoreError> {
     Ok(segment)
 }
 
-fn down(key: impl fmt::Display, error: io::Error) -> StoreError {
+pub(in crate::store) fn down(key: impl fmt::Display, error: io::Error) -> StoreError {
     StoreError::new(StoreErrorKind::Down, key, error)
 }
 

@@ -5,6 +5,8 @@
 //! how long, and what a missing record means is decided here, once.
 
 mod kept;
+mod primitive;
+mod publishing;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -32,6 +34,10 @@ use crate::store::Revision;
 use crate::store::StoreError;
 use crate::store::StoreErrorKind;
 pub use crate::store::keyed::kept::Kept;
+pub use crate::store::keyed::primitive::Condition;
+pub use crate::store::keyed::primitive::KeyValue;
+pub use crate::store::keyed::primitive::Objects;
+pub use crate::store::keyed::primitive::WritableValues;
 
 /// The key of the deployment's record.
 pub const DEPLOYMENT: &str = "deployment";
@@ -65,92 +71,6 @@ pub fn contact_key(site: &str, mac: MacAddress) -> String {
 /// Where the keys of a site's contacts begin.
 fn contacts_of(site: &str) -> String {
     format!("contacts/{site}/")
-}
-
-/// A store of small values that are read often and change rarely. It may answer with what lay there a
-/// minute ago.
-#[expect(
-    async_fn_in_trait,
-    reason = "the platforms' futures are not Send, and need not be"
-)]
-pub trait KeyValue {
-    /// A value, or `None` where there is none.
-    async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
-}
-
-/// A store of small values that can be written: publishing does so, requests never do.
-#[expect(
-    async_fn_in_trait,
-    reason = "the platforms' futures are not Send, and need not be"
-)]
-pub trait WritableValues: KeyValue {
-    /// Sets a value, durably.
-    async fn set(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError>;
-}
-
-/// A store of objects: strongly consistent, conditional writes, bodies that stream.
-#[expect(
-    async_fn_in_trait,
-    reason = "the platforms' futures are not Send, and need not be"
-)]
-pub trait Objects {
-    /// A body on its way to a device.
-    type Body;
-    /// A body on its way from a device.
-    type Upload;
-
-    /// A small object whole, with its revision.
-    async fn read(&self, key: &str) -> Result<Option<(Vec<u8>, Revision)>, StoreError>;
-
-    /// Writes a small object, durably, if what lies there is as `condition` says; `false` if it is not.
-    async fn write(
-        &self,
-        key: &str,
-        bytes: Vec<u8>,
-        condition: Condition<'_>,
-    ) -> Result<bool, StoreError>;
-
-    /// See [`Blobs::get`].
-    async fn get(&self, key: &str, range: Range<u64>) -> Result<Option<Self::Body>, StoreError>;
-
-    /// See [`Blobs::follow`].
-    async fn follow(&self, key: &str, range: Range<u64>) -> Result<Option<Self::Body>, StoreError> {
-        self.get(key, range).await
-    }
-
-    /// See [`Blobs::put`].
-    async fn put(&self, key: &str, body: Self::Upload, length: u64) -> Result<(), StoreError>;
-
-    /// See [`Blobs::presigned`].
-    fn presigned(&self, _: &str, _: u64) -> Result<Option<String>, StoreError> {
-        Ok(None)
-    }
-
-    /// See [`Blobs::delete`].
-    async fn delete(&self, key: &str) -> Result<(), StoreError>;
-
-    /// See [`Blobs::collect`].
-    async fn collect(&self, body: Self::Upload, most: usize) -> Result<Vec<u8>, StoreError>;
-
-    /// The small objects whose keys begin so and come after `after`, in the order of their keys and at most
-    /// `most` of them.
-    async fn list(
-        &self,
-        beginning: &str,
-        after: &str,
-        most: usize,
-    ) -> Result<Vec<(String, Vec<u8>)>, StoreError>;
-}
-
-/// What must lie under a key for a write to take place.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Condition<'a> {
-    /// Anything or nothing.
-    Always,
-    /// What was read with this revision.
-    At(&'a Revision),
-    /// Nothing.
-    Absent,
 }
 
 /// A deployment's store, for one request.
@@ -353,7 +273,8 @@ fn place(error: &serde_json::Error) -> String {
     )
 }
 
-fn encode<T: serde::Serialize>(key: &str, record: &T) -> Result<Vec<u8>, StoreError> {
+/// Writes a record.
+pub(crate) fn encode<T: serde::Serialize>(key: &str, record: &T) -> Result<Vec<u8>, StoreError> {
     serde_json::to_vec(record).map_err(|error| damaged(key, place(&error)))
 }
 

@@ -18,6 +18,7 @@ use crate::store::BlobKey;
 use crate::store::Blobs;
 use crate::store::Contact;
 use crate::store::PAGE;
+use crate::store::Publishing;
 use crate::store::Records;
 use crate::store::Revision;
 use crate::store::StoreError;
@@ -235,3 +236,6 @@ impl Blobs for MemoryStore {
         Ok(())
     }
 }
+
+/// What stands in it is set by whoever made it.
+impl Publishing for MemoryStore {}

@@ -14,7 +14,6 @@ mod problem;
 mod wire;
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::Response;
@@ -25,27 +24,11 @@ use rusty_s3::S3Action;
 use rusty_s3::actions::ListObjectsV2;
 use rusty_s3::actions::ListObjectsV2Response;
 
-use crate::device::DeviceRecord;
-use crate::mac::MacAddress;
-use crate::release::Release;
-use crate::release::ReleaseId;
-use crate::seal::Place;
-use crate::seal::aes::Aes;
-use crate::secret::DeploymentSecrets;
-use crate::settings::Settings;
-use crate::site::Deployment;
-use crate::site::SiteRecord;
-use crate::store::BlobKey;
-use crate::store::Blobs;
-use crate::store::Contact;
-use crate::store::Records;
 use crate::store::Revision;
 use crate::store::StoreError;
 use crate::store::StoreErrorKind;
 use crate::store::keyed::Condition;
-use crate::store::keyed::Kept;
 use crate::store::keyed::KeyValue;
-use crate::store::keyed::KeyedStore;
 use crate::store::keyed::Objects;
 use crate::store::keyed::WritableValues;
 pub use crate::store::s3::address::Address;
@@ -59,6 +42,7 @@ pub use crate::store::s3::problem::Problem;
 pub use crate::store::s3::wire::Sent;
 pub use crate::store::s3::wire::Wire;
 pub use crate::store::s3::wire::WireError;
+use crate::store::single::Timed;
 
 /// A bucket, or the part of it under a prefix.
 #[derive(Debug)]
@@ -66,15 +50,6 @@ pub struct S3<W> {
     address: Address,
     credentials: Credentials,
     wire: W,
-}
-
-/// A deployment of which everything lies in a bucket.
-#[derive(Debug)]
-pub struct S3Store<W> {
-    /// Where everything lies.
-    pub bucket: S3<W>,
-    secrets: Option<DeploymentSecrets>,
-    kept: Kept,
 }
 
 impl<W> S3<W> {
@@ -213,6 +188,28 @@ impl<W: Wire> S3<W> {
         Ok(Some((bytes, Revision(etag))))
     }
 
+    async fn take_away(&self, object: &str) -> Result<(), Problem> {
+        let action = self.address.bucket.delete_object(self.signing(), object);
+        let call = Call::new(action, "s3:DeleteObject");
+        match self.ask(&call, Sent::Bytes(Vec::new())).await? {
+            Answer::Done(_) | Answer::Missing => Ok(()),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    async fn try_size(&self, object: &str) -> Result<Option<u64>, Problem> {
+        let action = self.address.bucket.head_object(self.signing(), object);
+        let call = Call::new(action, READ);
+        match self.ask(&call, Sent::Bytes(Vec::new())).await {
+            Ok(Answer::Done(response)) => length_of(&response).map(Some),
+            Ok(Answer::Missing) => Ok(None),
+            // The answer to HEAD has no body that could say what is missing.
+            Err(Problem::Failed { status, .. }) if status == StatusCode::NOT_FOUND => Ok(None),
+            Ok(other) => Err(other.unexpected()),
+            Err(problem) => Err(problem),
+        }
+    }
+
     /// Some bytes of an object. The answer is believed only if it says that it is these.
     async fn try_get(&self, object: &str, range: &Range<u64>) -> Result<Got<W::Body>, Problem> {
         let action = self.address.bucket.get_object(self.signing(), object);
@@ -250,11 +247,15 @@ enum Got<B> {
     Short,
 }
 
+fn length_of<B>(response: &Response<B>) -> Result<u64, Problem> {
+    let length = text_of(response, &header::CONTENT_LENGTH)?.parse::<u64>();
+    length.map_err(|_| Problem::Strange("a length that is no number".to_owned()))
+}
+
 /// Whether a response holds just the range.
 fn judge<B>(response: Response<B>, range: &Range<u64>) -> Result<Got<B>, Problem> {
     let wanted = range.end.saturating_sub(range.start);
-    let length = text_of(&response, &header::CONTENT_LENGTH)?.parse::<u64>();
-    let length = length.map_err(|_| Problem::Strange("a length that is no number".to_owned()))?;
+    let length = length_of(&response)?;
     if response.status() == StatusCode::PARTIAL_CONTENT {
         let given = text_of(&response, &header::CONTENT_RANGE)?;
         if !given.starts_with(&format!("bytes {}-", range.start)) || length > wanted {
@@ -289,21 +290,21 @@ impl<B> Answer<B> {
     }
 }
 
-impl<W: Wire> KeyValue for &S3<W> {
+impl<W: Wire> KeyValue for S3<W> {
     async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let found = Objects::read(self, key).await?;
         Ok(found.map(|(bytes, _)| bytes))
     }
 }
 
-impl<W: Wire> WritableValues for &S3<W> {
+impl<W: Wire> WritableValues for S3<W> {
     async fn set(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
         self.write(key, bytes, Condition::Always).await?;
         Ok(())
     }
 }
 
-impl<W: Wire> Objects for &S3<W> {
+impl<W: Wire> Objects for S3<W> {
     type Body = W::Body;
     type Upload = W::Upload;
 
@@ -350,21 +351,45 @@ impl<W: Wire> Objects for &S3<W> {
         put.map_err(|problem| problem.at(key))
     }
 
+    async fn put_content(
+        &self,
+        key: &str,
+        sha256: &str,
+        body: W::Upload,
+        length: u64,
+    ) -> Result<bool, StoreError> {
+        let object = self.object(key)?;
+        let put = self.put_checked(&object, sha256, body, length).await;
+        put.map_err(|problem| problem.at(key))
+    }
+
+    async fn size(&self, key: &str) -> Result<Option<u64>, StoreError> {
+        let object = self.object(key)?;
+        self.repeat(key, async |_| self.try_size(&object).await)
+            .await
+    }
+
+    async fn keys(
+        &self,
+        beginning: &str,
+        after: &str,
+        most: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let mut action = self.listing(beginning);
+        action.with_start_after(format!("{}{after}", self.address.prefix));
+        action.with_max_keys(most);
+        let page = self.page(beginning, action).await?;
+        Ok(self.keys_of(&page))
+    }
+
     fn presigned(&self, key: &str, seconds: u64) -> Result<Option<String>, StoreError> {
-        S3::presigned(self, key, seconds).map(Some)
+        Self::presigned(self, key, seconds).map(Some)
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         let object = self.object(key)?;
-        let action = self.address.bucket.delete_object(self.signing(), &object);
-        let call = Call::new(action, "s3:DeleteObject");
-        self.repeat(key, async |_| {
-            match self.ask(&call, Sent::Bytes(Vec::new())).await? {
-                Answer::Done(_) | Answer::Missing => Ok(()),
-                other => Err(other.unexpected()),
-            }
-        })
-        .await
+        self.repeat(key, async |_| self.take_away(&object).await)
+            .await
     }
 
     async fn collect(&self, body: W::Upload, most: usize) -> Result<Vec<u8>, StoreError> {
@@ -378,12 +403,8 @@ impl<W: Wire> Objects for &S3<W> {
         after: &str,
         most: usize,
     ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-        let mut action = self.listing(beginning);
-        action.with_start_after(format!("{}{after}", self.address.prefix));
-        action.with_max_keys(most);
-        let page = self.page(beginning, action).await?;
         let mut found = Vec::new();
-        for key in self.keys_of(&page) {
+        for key in self.keys(beginning, after, most).await? {
             // One that was deleted meanwhile is none.
             if let Some((bytes, _)) = Objects::read(self, &key).await? {
                 found.push((key, bytes));
@@ -393,109 +414,9 @@ impl<W: Wire> Objects for &S3<W> {
     }
 }
 
-impl<W: Wire> S3Store<W> {
-    /// Over a bucket, with nothing in memory yet. What the secrets of devices' records are sealed with comes along;
-    /// without it, they lie in the clear.
-    pub fn new(bucket: S3<W>, secrets: Option<DeploymentSecrets>) -> Self {
-        Self {
-            bucket,
-            secrets,
-            kept: Kept::default(),
-        }
-    }
-
-    fn keyed(&self) -> KeyedStore<'_, &S3<W>, &S3<W>, Aes> {
-        KeyedStore {
-            values: &self.bucket,
-            objects: &self.bucket,
-            cipher: Aes,
-            secrets: self.secrets.as_ref(),
-            kept: &self.kept,
-            now: self.bucket.wire.now(),
-        }
-    }
-}
-
-impl<W: Wire> Records for S3Store<W> {
-    async fn deployment(&self) -> Result<Arc<Deployment>, StoreError> {
-        self.keyed().deployment().await
-    }
-
-    async fn site(&self, name: &str) -> Result<Option<Arc<SiteRecord>>, StoreError> {
-        self.keyed().site(name).await
-    }
-
-    async fn release(&self, id: &ReleaseId) -> Result<Arc<Release>, StoreError> {
-        self.keyed().release(id).await
-    }
-
-    async fn device(
-        &self,
-        site: &str,
-        mac: MacAddress,
-    ) -> Result<Option<(DeviceRecord, Revision)>, StoreError> {
-        self.keyed().device(site, mac).await
-    }
-
-    async fn open_sealed(&self, place: &Place<'_>, sealed: &str) -> Result<Settings, StoreError> {
-        self.keyed().open_sealed(place, sealed).await
-    }
-
-    async fn update_device(
-        &self,
-        site: &str,
-        mac: MacAddress,
-        revision: &Revision,
-        record: &DeviceRecord,
-    ) -> Result<bool, StoreError> {
-        let keyed = self.keyed();
-        keyed.update_device(site, mac, revision, record).await
-    }
-
-    async fn contacts(
-        &self,
-        site: &str,
-        after: Option<MacAddress>,
-    ) -> Result<Vec<(MacAddress, Contact)>, StoreError> {
-        self.keyed().contacts(site, after).await
-    }
-
-    async fn record_contact(
-        &self,
-        site: &str,
-        mac: MacAddress,
-        contact: &Contact,
-    ) -> Result<(), StoreError> {
-        self.keyed().record_contact(site, mac, contact).await
-    }
-}
-
-impl<W: Wire> Blobs for S3Store<W> {
-    type Body = W::Body;
-    type Upload = W::Upload;
-
-    async fn get(&self, key: &BlobKey, range: Range<u64>) -> Result<Option<W::Body>, StoreError> {
-        self.keyed().get(key, range).await
-    }
-
-    async fn put(&self, key: &BlobKey, body: W::Upload, length: u64) -> Result<(), StoreError> {
-        self.keyed().put(key, body, length).await
-    }
-
-    fn presigned(&self, key: &BlobKey, seconds: u64) -> Result<Option<String>, StoreError> {
-        Blobs::presigned(&self.keyed(), key, seconds)
-    }
-
-    async fn delete(&self, key: &BlobKey) -> Result<(), StoreError> {
-        self.keyed().delete(key).await
-    }
-
-    async fn keep(&self, key: &BlobKey, bytes: Vec<u8>) -> Result<(), StoreError> {
-        self.keyed().keep(key, bytes).await
-    }
-
-    async fn collect(&self, body: W::Upload, most: usize) -> Result<Vec<u8>, StoreError> {
-        self.keyed().collect(body, most).await
+impl<W: Wire> Timed for S3<W> {
+    fn now(&self) -> u64 {
+        self.wire.now()
     }
 }
 

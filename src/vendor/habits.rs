@@ -22,6 +22,8 @@ pub struct Habits {
     pub first_line: Option<(Format, &'static str)>,
     /// The default master file, where it is a number of zeros.
     pub zeros: &'static str,
+    /// The files that the phone writes its user's changes to and prefers to what it is given, the strongest first.
+    pub overrides: &'static [&'static str],
 }
 
 /// Which occurrence of a parameter counts.
@@ -79,6 +81,7 @@ const ALL: &[Habits] = &[
         secrets: &["/auth_password", "system/password", "/user_password"],
         first_line: None,
         zeros: "",
+        overrides: &[],
     },
     Habits {
         vendor: "panasonic",
@@ -98,6 +101,7 @@ const ALL: &[Habits] = &[
             "# Panasonic SIP Phone Standard Format File #",
         )),
         zeros: "",
+        overrides: &[],
     },
     Habits {
         vendor: "polycom",
@@ -138,6 +142,8 @@ const ALL: &[Habits] = &[
         ],
         first_line: None,
         zeros: "000000000000.cfg",
+        // UCS Administrator's Guide: what is set at the phone goes before its web page, and that before the server's.
+        overrides: &["{mac}-phone.cfg", "{mac}-web.cfg"],
     },
 ];
 
@@ -151,6 +157,20 @@ mod tests {
         let names: Vec<&str> = ALL.iter().map(|habits| habits.vendor).collect();
         let vendors: Vec<&str> = vendor::ALL.iter().map(|vendor| vendor.name).collect();
         assert_eq!(names, vendors, "one row a vendor, in their order");
+    }
+
+    #[test]
+    fn overrides_are_files_that_phones_upload() {
+        for habits in ALL {
+            let vendor = vendor::Vendor::find(habits.vendor).unwrap();
+            let rules = vendor.rules.iter();
+            let overrides = rules.filter(|rule| rule.kind == vendor::FileKind::Overrides);
+            let mut of_rules: Vec<&str> = overrides.map(|rule| rule.pattern).collect();
+            let mut of_habits = habits.overrides.to_vec();
+            of_rules.sort_unstable();
+            of_habits.sort_unstable();
+            assert_eq!(of_habits, of_rules, "{}", habits.vendor);
+        }
     }
 
     #[test]

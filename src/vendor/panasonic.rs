@@ -71,11 +71,12 @@ const MODELS: &[Model] = &[
     m("KX-UTG300",    "utg", "", ""),
 ];
 
-/// `{family}` is the folder of the model's family: `ut/` or `utg/`.
+/// `{family}` is the folder of the model's family: `ut/` or `utg/`. A boot begins with `{model}.cfg`, which says nothing
+/// of who asks; the first file that does is the phone's own.
 #[rustfmt::skip]
 const RULES: &[FileRule] = &[
-    rule("{model}.cfg",             MasterConfiguration, &[Template("{family}/{model}.cfg")], true),
-    rule("Config{mac}.cfg",         Configuration,       &[Template("{family}/Config{MAC}.cfg")], false),
+    rule("{model}.cfg",             MasterConfiguration, &[Template("{family}/{model}.cfg")], false),
+    rule("Config{mac}.cfg",         Configuration,       &[Template("{family}/Config{MAC}.cfg")], true),
     rule("Config{model}.cfg",       Configuration,       &[Template("{family}/Config{model}.cfg")], false),
     rule("ConfigCom.cfg",           Configuration,       &[Template("{family}/ConfigCommon.cfg")], false),
     rule("ConfigCommon.cfg",        Configuration,       &[Template("{family}/ConfigCommon.cfg")], false),

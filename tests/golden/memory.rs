@@ -14,6 +14,7 @@ use ::http::Method;
 use handset::access::Uncounted;
 use handset::client::Client;
 use handset::device::DeviceRecord;
+use handset::device::publication_key;
 use handset::fleet;
 use handset::fleet::Hashes;
 use handset::respond::Payload;
@@ -48,12 +49,11 @@ impl Memory {
         let store = MemoryStore::default();
         let snapshot = fleet.snapshot;
         for (site, devices) in &snapshot.devices {
-            let release = &snapshot.sites[site].release;
+            let publication = publication_key(snapshot.sites[site].publication);
             for (mac, settings) in devices {
                 let mut record = DeviceRecord::default();
-                record
-                    .settings
-                    .insert(release.0.clone(), serde_json::from_slice(settings).unwrap());
+                let settings = serde_json::from_slice(settings).unwrap();
+                record.settings.insert(publication.clone(), settings);
                 store.set_device(site, *mac, record);
             }
         }

@@ -166,8 +166,8 @@ impl Host {
     /// Fills its key-value store, and a bucket with the rest.
     pub(crate) fn fill(&self, bucket: &S3<HttpWire>, entries: &[Entry]) {
         block_on(fill(
-            &self,
-            &bucket,
+            self,
+            bucket,
             Some(&secret::secrets()),
             entries,
             Upload::of_file,
@@ -187,13 +187,13 @@ impl Drop for Host {
     }
 }
 
-impl KeyValue for &Host {
+impl KeyValue for Host {
     async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.values.borrow().get(key).cloned())
     }
 }
 
-impl WritableValues for &Host {
+impl WritableValues for Host {
     async fn set(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
         let text = String::from_utf8(bytes.clone()).unwrap();
         self.control(&json!({ "key_value": { "key": key, "text": text } }));
@@ -231,7 +231,7 @@ impl Deployment {
     pub(crate) fn reset(&self) {
         for beginning in ["device/", "uploads/", "contacts/"] {
             for key in block_on(self.bucket.list(beginning)).unwrap() {
-                block_on(Objects::delete(&&self.bucket, &key)).unwrap();
+                block_on(Objects::delete(&self.bucket, &key)).unwrap();
             }
         }
         let devices = self.entries.iter();

@@ -32,10 +32,15 @@ mod large;
 mod operating;
 #[path = "../support/proof.rs"]
 mod proof;
+#[path = "../support/pushing.rs"]
+#[expect(dead_code, reason = "other suites stop on the way")]
+mod pushing;
 #[path = "../golden/replay.rs"]
 mod replay;
 #[path = "../support/scripted.rs"]
 mod scripted;
+#[path = "../support/story.rs"]
+mod story;
 #[path = "../golden/wire.rs"]
 mod wire;
 
@@ -48,6 +53,7 @@ use attacks::Target;
 use case::Answer;
 use case::Step;
 use host::Deployment;
+use host::Host;
 use operating::Ground;
 use operating::operate;
 use replay::Platform;
@@ -94,6 +100,43 @@ impl Target for Attacked {
     fn logged(&self) -> String {
         self.0.host.said()
     }
+}
+
+/// A host whose key-value store lies in a file: a minute is a new one.
+struct Reborn {
+    host: Option<Host>,
+    service: bucket::Service,
+    values: tempfile::TempDir,
+}
+
+impl Reborn {
+    fn born(&mut self) {
+        self.host = None;
+        let file = self.values.path().join("values");
+        let variables = host::variables(self.service.address);
+        self.host = Some(Host::start(&variables, Some(&file)));
+    }
+}
+
+impl story::Scene for Reborn {
+    fn address(&self) -> SocketAddr {
+        self.host.as_ref().unwrap().address
+    }
+
+    fn later(&mut self) {
+        self.born();
+    }
+}
+
+#[test]
+fn what_is_published_to_spin_is_what_phones_get() {
+    let mut reborn = Reborn {
+        host: None,
+        service: bucket::Service::start(),
+        values: tempfile::tempdir().unwrap(),
+    };
+    reborn.born();
+    story::publish(&mut reborn);
 }
 
 #[test]

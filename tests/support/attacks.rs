@@ -80,7 +80,14 @@ const NOBODYS: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaa";
 /// Requests whose calls are counted together: far fewer than an instance answers.
 const AT_ONCE: usize = 40;
 /// The operator's endpoints below a site: method, path, body.
-const ENDPOINTS: [(&str, &str, &str); 5] = [
+const ENDPOINTS: [(&str, &str, &str); 22] = [
+    ("GET", "", ""),
+    ("POST", "compare", "{}"),
+    ("GET", "contacts", ""),
+    ("GET", "devices", ""),
+    ("POST", "devices/changed/0", "{}"),
+    ("POST", "devices/compare", r#"{"{mac}": null}"#),
+    ("GET", "devices/{mac}", ""),
     ("GET", "devices/{mac}/enrolment", ""),
     (
         "PUT",
@@ -89,7 +96,17 @@ const ENDPOINTS: [(&str, &str, &str); 5] = [
     ),
     ("POST", "devices/{mac}/lock", ""),
     ("POST", "devices/{mac}/unlock", ""),
+    ("GET", "devices/{mac}/uploads", ""),
+    ("GET", "devices/{mac}/uploads/{mac}-app.log", ""),
+    ("DELETE", "devices/{mac}/uploads/{mac}-app.log", ""),
     ("GET", "knocking", ""),
+    ("GET", "publications", ""),
+    ("POST", "publications", r#"{"take-over": true}"#),
+    ("PUT", "publications/1", "{}"),
+    ("DELETE", "publications/1", ""),
+    ("PUT", "publications/1/devices/0/batch", "{}"),
+    ("POST", "publications/1/publish", ""),
+    ("POST", "rollback", ""),
 ];
 /// Another deployment's secret.
 const OTHER_SECRET: &str = "8f1d6c3a92b4e0577ac1d20b3e4f65981a2c7d90b8e3f4461527c8d9e0a1b3f2";
@@ -481,9 +498,18 @@ impl Fleet {
                 let theirs = bearer(Scope::Write, mine(other));
                 for (method, end, body) in ENDPOINTS {
                     let end = end.replace("{mac}", &mac.to_string());
-                    let path = |site: &str| format!("/-/v1/sites/{site}/{end}");
+                    let path = |site: &str| {
+                        let path = format!("/-/v1/sites/{site}/{end}");
+                        path.trim_end_matches('/').to_owned()
+                    };
                     let heard = operate(target, method, &path(site), &theirs, body);
-                    assert_eq!(heard.status, 404, "{other} at {site}: {method} {end}");
+                    // A server over a fleet directory takes no publications, whoever asks.
+                    let refused = matches!(heard.status, 404 | 409);
+                    assert!(
+                        refused,
+                        "{other} at {site}: {method} {end}: {}",
+                        heard.status
+                    );
                     let nowhere = operate(target, method, &path("nowhere"), &theirs, body);
                     assert_eq!(
                         heard.without_nonce(),

@@ -20,7 +20,7 @@ use handset::store::directory::Upload;
 use handset::store::s3::Address;
 use handset::store::s3::Credentials;
 use handset::store::s3::S3;
-use handset::store::s3::S3Store;
+use handset::store::single::SingleStore;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use s3s::S3Request;
@@ -101,6 +101,7 @@ impl Service {
         let objects = Serial {
             calls: calls.clone(),
             files: FileSystem::new(root.path()).unwrap(),
+            root: root.path().to_owned(),
             order: RwLock::default(),
             conditions,
         };
@@ -142,12 +143,12 @@ impl Service {
     }
 
     /// A part of its bucket that holds a compiled fleet directory.
-    pub(crate) fn filled(&self, prefix: &str, snapshot: &Snapshot) -> S3Store<HttpWire> {
+    pub(crate) fn filled(&self, prefix: &str, snapshot: &Snapshot) -> SingleStore<S3<HttpWire>> {
         let store = store(self.place(prefix));
         let entries = entries::of(snapshot);
         block_on(fill(
-            &&store.bucket,
-            &&store.bucket,
+            &store.bucket,
+            &store.bucket,
             Some(&secrets()),
             &entries,
             Upload::of_file,
@@ -231,9 +232,9 @@ fn secrets() -> DeploymentSecrets {
 }
 
 /// A store at an address, with the right key.
-pub(crate) fn store(address: Address) -> S3Store<HttpWire> {
+pub(crate) fn store(address: Address) -> SingleStore<S3<HttpWire>> {
     let bucket = S3::new(address, credentials(SECRET, ""), HttpWire::new().unwrap());
-    S3Store::new(bucket, Some(secrets()))
+    SingleStore::new(bucket, Some(secrets()))
 }
 
 pub(crate) fn credentials(secret: &str, token: &str) -> Credentials {
@@ -267,6 +268,7 @@ impl s3s::host::S3Host for Host {
 struct Serial {
     calls: Arc<Counters>,
     files: FileSystem,
+    root: PathBuf,
     order: RwLock<()>,
     conditions: Conditions,
 }
@@ -298,7 +300,14 @@ macro_rules! passed_on {
                 }
                 self.count("put_object");
                 let _alone = self.order.write().await;
-                self.files.put_object(request).await
+                let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
+                let checked = request.input.checksum_sha256.is_some();
+                let put = self.files.put_object(request).await;
+                if checked && put.is_err() {
+                    // It finds out when the file is there already; S3 stores nothing then.
+                    let _ = std::fs::remove_file(self.root.join(bucket).join(key));
+                }
+                put
             }
 
             $(async fn $name(
@@ -319,6 +328,7 @@ passed_on! {
     create_multipart_upload(CreateMultipartUploadInput) -> CreateMultipartUploadOutput;
     delete_object(DeleteObjectInput) -> DeleteObjectOutput;
     get_object(GetObjectInput) -> GetObjectOutput;
+    head_object(HeadObjectInput) -> HeadObjectOutput;
     list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output;
     upload_part(UploadPartInput) -> UploadPartOutput;
 }

@@ -65,6 +65,10 @@ pub(crate) fn snapshot(fleet: &Path, image: u64) -> Snapshot {
         images: Images::default(),
         passwords: Default::default(),
         relay_cache: false,
+        publication: 1,
+        previous: None,
+        void: Vec::new(),
+        canary: None,
     };
     let device = |(mac, model): (&str, &str)| -> (MacAddress, Box<[u8]>) {
         let settings = format!(r#"{{"model": "{model}"}}"#);

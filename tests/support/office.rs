@@ -17,6 +17,7 @@ use handset::credential::Algorithm;
 use handset::credential::Nonce;
 use handset::credential::StoredPassword;
 use handset::device::DeviceRecord;
+use handset::device::publication_key;
 use handset::enrolment::Enrolment;
 use handset::fleet;
 use handset::fleet::Fleet;
@@ -34,6 +35,7 @@ use handset::site::SiteRecord;
 use handset::store::BlobKey;
 use handset::store::Blobs;
 use handset::store::Contact;
+use handset::store::Publishing;
 use handset::store::Records;
 use handset::store::Revision;
 use handset::store::StoreError;
@@ -148,11 +150,12 @@ impl Office {
     }
 
     fn record(&self, site: &str, mac: MacAddress) -> DeviceRecord {
-        let release = &self.fleet.snapshot.sites[site].release;
+        let publication = self.fleet.snapshot.sites[site].publication;
         let settings = &self.fleet.snapshot.devices[site][&mac];
         let mut record = DeviceRecord::default();
         let settings = serde_json::from_slice(settings).unwrap();
-        record.settings.insert(release.0.clone(), settings);
+        let entry = (publication_key(publication), Some(settings));
+        record.settings.extend([entry]);
         record
     }
 
@@ -416,6 +419,8 @@ impl Records for Counted<'_> {
         self.count("contacts").contacts(site, after).await
     }
 }
+
+impl Publishing for Counted<'_> {}
 
 impl Blobs for Counted<'_> {
     type Body = Vec<u8>;

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 
 use handset::fleet::entries::Content;
 use handset::fleet::entries::Entry;
+use handset::release::sha256_hex;
 use handset::seal::aes::Aes;
 use handset::secret::DeploymentSecrets;
 use handset::store::Revision;
@@ -16,6 +17,7 @@ use handset::store::keyed::Kept;
 use handset::store::keyed::KeyValue;
 use handset::store::keyed::KeyedStore;
 use handset::store::keyed::Objects;
+use handset::store::keyed::WritableValues;
 
 /// Values by key, with a number that counts their changes.
 #[derive(Default)]
@@ -52,14 +54,20 @@ impl Shelf {
     }
 }
 
-impl KeyValue for &Shelf {
+impl KeyValue for Shelf {
     async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let found = self.0.lock().unwrap().get(key).cloned();
         Ok(found.map(|(bytes, _)| bytes))
     }
 }
 
-impl Objects for &Shelf {
+impl WritableValues for Shelf {
+    async fn set(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
+        self.write(key, bytes, Condition::Always).await.map(drop)
+    }
+}
+
+impl Objects for Shelf {
     type Body = Vec<u8>;
     type Upload = Vec<u8>;
 
@@ -108,6 +116,35 @@ impl Objects for &Shelf {
         }
         self.0.lock().unwrap().insert(key.to_owned(), (body, 0));
         Ok(())
+    }
+
+    async fn put_content(
+        &self,
+        key: &str,
+        sha256: &str,
+        body: Vec<u8>,
+        length: u64,
+    ) -> Result<bool, StoreError> {
+        let same = sha256_hex(&body) == sha256;
+        if same {
+            self.put(key, body, length).await?;
+        }
+        Ok(same)
+    }
+
+    async fn size(&self, key: &str) -> Result<Option<u64>, StoreError> {
+        let shelf = self.0.lock().unwrap();
+        Ok(shelf.get(key).map(|(bytes, _)| bytes.len() as u64))
+    }
+
+    async fn keys(
+        &self,
+        beginning: &str,
+        after: &str,
+        most: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let found = self.list(beginning, after, most).await?;
+        Ok(found.into_iter().map(|(key, _)| key).collect())
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {

@@ -8,6 +8,7 @@ use handset::device::DeviceSettings;
 use handset::device::DeviceState;
 use handset::device::Segment;
 use handset::device::Upload;
+use handset::device::publication_key;
 use handset::mac::MacAddress;
 use handset::release::ReleaseId;
 use handset::site::Images;
@@ -64,6 +65,10 @@ pub(crate) fn site() -> SiteRecord {
         images: Images::default(),
         passwords: Default::default(),
         relay_cache: false,
+        publication: 1,
+        previous: None,
+        void: Vec::new(),
+        canary: None,
     }
 }
 
@@ -100,7 +105,7 @@ fn uploaded(id: &str) -> DeviceRecord {
         ..DeviceSettings::default()
     };
     let mut record = DeviceRecord {
-        settings: [(release().0, settings)].into(),
+        settings: [(publication_key(1), Some(settings))].into(),
         ..DeviceRecord::default()
     };
     enter(&mut record.state, id);
@@ -170,7 +175,8 @@ pub(crate) fn missing_is_none<S: Store>(store: &S) {
 pub(crate) fn updates_need_the_current_revision<S: Store>(store: &S) {
     let (record, first) = wait(store.device(SITE, device())).unwrap().unwrap();
     assert_eq!(record.state, DeviceState::default());
-    assert_eq!(record.settings.get(&release().0).unwrap().model, MODEL);
+    let (_, settings) = record.at(&site()).unwrap().unwrap();
+    assert_eq!(settings.model, MODEL);
     let update = |mac, revision: &Revision, record: &DeviceRecord| {
         wait(store.update_device(SITE, mac, revision, record)).unwrap()
     };

@@ -56,6 +56,11 @@ impl Local {
         Self::over(&compiled(&fixture(name)), 1, None)
     }
 
+    /// Over nothing but what lies in `persist`, which may be nothing.
+    pub(crate) fn over_what_lies_in(persist: &Path) -> Self {
+        Self::over(&[], 1, Some(persist))
+    }
+
     fn over(entries: &[Entry], isolates: usize, persist: Option<&Path>) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let bundle = root.join("build/worker");

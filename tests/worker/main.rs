@@ -27,8 +27,13 @@ mod local;
 mod operating;
 #[path = "../support/proof.rs"]
 mod proof;
+#[path = "../support/pushing.rs"]
+#[expect(dead_code, reason = "other suites stop on the way")]
+mod pushing;
 #[path = "../golden/replay.rs"]
 mod replay;
+#[path = "../support/story.rs"]
+mod story;
 #[path = "../golden/wire.rs"]
 mod wire;
 
@@ -162,6 +167,31 @@ fn what_the_operators_worker_writes_is_sealed() {
 #[test]
 fn operators_are_answered_by_their_own_worker() {
     operate(&mut Local::of_fixture("office"));
+}
+
+/// Workers whose stores outlive them: a minute is a new isolate.
+struct Reborn {
+    local: Option<Local>,
+    stores: tempfile::TempDir,
+}
+
+impl story::Scene for Reborn {
+    fn address(&self) -> SocketAddr {
+        self.local.as_ref().unwrap().address()
+    }
+
+    fn later(&mut self) {
+        // The one lets go of the stores before the other takes them.
+        self.local = None;
+        self.local = Some(Local::over_what_lies_in(self.stores.path()));
+    }
+}
+
+#[test]
+fn what_is_published_to_workers_is_what_phones_get() {
+    let stores = tempfile::tempdir().unwrap();
+    let local = Some(Local::over_what_lies_in(stores.path()));
+    story::publish(&mut Reborn { local, stores });
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod dev;
 mod fail2ban;
 mod node;
 mod parts;
+mod schemathesis;
 mod spin;
 mod wasm_targets;
 mod worker;

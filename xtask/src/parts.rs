@@ -8,6 +8,7 @@ use std::time::Instant;
 use crate::deb;
 use crate::fail2ban;
 use crate::node;
+use crate::schemathesis;
 use crate::spin;
 use crate::wasm_targets;
 use crate::wasm_targets::TARGETS;
@@ -21,6 +22,7 @@ const PARTS: &[Part] = &[
     ("clippy", clippy),
     ("native", native),
     ("deb", deb::test),
+    ("schemathesis", schemathesis::test),
     ("wasm", wasm),
     ("worker", worker_suite),
     ("spin", spin::test),

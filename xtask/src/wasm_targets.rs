@@ -38,6 +38,13 @@ pub(crate) fn ensure_all() -> Result<(), String> {
     Ok(())
 }
 
+/// Puts the sources of the compiler's own library in place, for those who compile it anew.
+pub(crate) fn ensure_library_sources() -> Result<(), String> {
+    Toolchain::of_this_machine()?
+        .library_sources()
+        .map_err(|problem| format!("{problem}\n{REMEDY}"))
+}
+
 /// The compiler, and a directory to work in.
 struct Toolchain {
     /// What `rustc -V` says: version, commit and date.

@@ -22,7 +22,7 @@ use handset::fleet::keys;
 use handset::mac::MacAddress;
 use handset::secret::Secret;
 
-use crate::SecretFile;
+use crate::key::SecretFile;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Dhcp {

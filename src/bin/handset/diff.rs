@@ -12,11 +12,15 @@ use handset::fleet::Fleet;
 use handset::fleet::Hashes;
 use handset::fleet::diagnostic::Diagnostic;
 use handset::fleet::diff;
+use handset::fleet::diff::Difference;
+use handset::fleet::published;
 use handset::fleet::sealed::FleetKey;
 
+use crate::push::Trust;
 use crate::secret::KeyFile;
 
-/// Says which phones' files change if this fleet directory takes the place of another, file by file
+/// Says which phones' files change if this fleet directory takes the place of another, or of what a server has
+/// published, file by file
 ///
 /// Secrets are not shown, only that they change. Exit codes: 0 nothing changes, 1 something does, 2 could not run.
 #[derive(Args, Debug)]
@@ -26,12 +30,17 @@ use crate::secret::KeyFile;
 pub(crate) struct Diff {
     /// The fleet directory that is to be published
     directory: PathBuf,
-    /// The fleet directory to compare with
-    #[arg(long, value_name = "DIRECTORY")]
-    against: PathBuf,
+    /// The fleet directory to compare with, or the address of a server (the token is taken from HANDSET_TOKEN)
+    #[arg(long, value_name = "DIRECTORY|URL")]
+    against: String,
+    /// Only this site; may be said several times
+    #[arg(long = "site", value_name = "SITE")]
+    sites: Vec<String>,
     /// Only how many phones change, by site and vendor
     #[arg(long)]
     summary: bool,
+    #[command(flatten)]
+    trust: Trust,
     #[command(flatten)]
     key: KeyFile,
 }
@@ -39,21 +48,32 @@ pub(crate) struct Diff {
 pub(crate) fn run(options: &Diff, out: &mut impl Write) -> io::Result<ExitCode> {
     let mut hashes = Hashes::default();
     let key = options.key.read()?;
-    let old = compile(&options.against, &mut hashes, key.as_ref())?;
-    let new = compile(&options.directory, &mut hashes, key.as_ref())?;
+    let mut new = compile(&options.directory, &mut hashes, key.as_ref())?;
+    let old = if options.against.contains("://") {
+        let server = options.trust.server(&options.against)?;
+        let published = published::beside(&server, &new, &options.sites);
+        // 1 would say that something changes.
+        published.map_err(|trouble| io::Error::other(trouble.to_string()))?
+    } else {
+        let mut old = compile(Path::new(&options.against), &mut hashes, key.as_ref())?;
+        old.retain_sites(&options.sites);
+        old
+    };
+    new.retain_sites(&options.sites);
     let difference = diff::diff(&old, &new);
+    show(&difference, options.summary, out)
+}
+
+fn show(difference: &Difference, summary: bool, out: &mut impl Write) -> io::Result<ExitCode> {
     if difference.is_empty() {
         writeln!(out, "nothing changes for any phone")?;
         return Ok(ExitCode::SUCCESS);
     }
     out.write_all(difference.table().as_bytes())?;
-    if !options.summary {
+    if !summary {
         for change in &difference.changes {
-            write!(
-                out,
-                "\n{}",
-                coloured(&change.to_string(), crate::is_coloured())
-            )?;
+            let shown = coloured(&change.to_string(), crate::is_coloured());
+            write!(out, "\n{shown}")?;
         }
     }
     Ok(ExitCode::FAILURE)
@@ -61,10 +81,6 @@ pub(crate) fn run(options: &Diff, out: &mut impl Write) -> io::Result<ExitCode> 
 
 /// A fleet directory that does not compile cannot be compared, whichever of the two it is.
 fn compile(directory: &Path, hashes: &mut Hashes, key: Option<&FleetKey>) -> io::Result<Fleet> {
-    if directory.to_string_lossy().contains("://") {
-        let problem = "comparing with a server is not there yet: give a fleet directory, such as a git worktree";
-        return Err(io::Error::other(problem));
-    }
     fleet::compile_with(directory, hashes, key).map_err(|found: Vec<Diagnostic>| {
         let shown = directory.display();
         let problem = format!("{shown} does not compile:\n{}", crate::joined(&found));

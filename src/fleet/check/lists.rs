@@ -1,6 +1,7 @@
 //! Lists of files in master files: how long they are, whether what they name is there, and which of two
 //! values a phone keeps that reads the files in this order.
 
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -77,6 +78,41 @@ pub(super) fn problems(
         }
     }
     problems
+}
+
+/// The parameters that this phone takes from the files its master lists, each with the value that it keeps.
+pub(in crate::fleet) fn kept(
+    group: &Group<'_>,
+    mac: MacAddress,
+    outputs: &[Output],
+) -> BTreeMap<String, String> {
+    let mut kept = BTreeMap::new();
+    let Some(habits) = habits::find(group.model.vendor) else {
+        return kept;
+    };
+    let files: Vec<_> = outputs
+        .iter()
+        .map(|output| (output, read(group, output)))
+        .collect();
+    let is_master = |(output, _): &&(&Output, _)| output.kind == FileKind::MasterConfiguration;
+    let master = files.iter().find(is_master);
+    let lists = habits.lists.iter().filter(|list| list.configuration);
+    let values =
+        lists.filter_map(|list| master.and_then(|(_, found)| value_of(group, list, found)));
+    let asked: Vec<String> = values
+        .flat_map(names)
+        .map(|name| fill(group, habits, mac, name))
+        .collect();
+    let find = |name: &String| files.iter().find(|(output, _)| output.is_named(name));
+    let mut read: Vec<_> = asked.iter().filter_map(find).collect();
+    if habits.keeps == Keeps::Last {
+        read.reverse();
+    }
+    for parameter in read.into_iter().flat_map(|(_, parameters)| parameters) {
+        kept.entry(parameter.name.clone())
+            .or_insert_with(|| parameter.value.clone());
+    }
+    kept
 }
 
 /// Code, problem, remedy.

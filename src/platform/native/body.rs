@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http_body::Body as HttpBody;
 use http_body::Frame;
 use http_body::SizeHint;
+use tokio::sync::mpsc::Receiver;
 
 use crate::platform::native::Outgoing;
 use crate::respond::Payload;
@@ -19,6 +20,8 @@ use crate::store::StoreError;
 pub(super) struct Sending<B> {
     bytes: Bytes,
     stored: VecDeque<B>,
+    /// What comes as it happens, without an end of its own.
+    live: Option<Receiver<Bytes>>,
     remaining: u64,
     sent: u64,
     finish: Option<Finish>,
@@ -39,9 +42,17 @@ impl<B: Outgoing> Sending<B> {
             remaining: length(&bytes) + lengths.sum::<u64>(),
             bytes: bytes.into(),
             stored,
+            live: None,
             sent: 0,
             finish: Some(finish),
         }
+    }
+
+    /// A body that goes on for as long as whoever feeds it does.
+    pub(super) fn live(pieces: Receiver<Bytes>, finish: Finish) -> Self {
+        let mut sending = Self::new(Payload::Bytes(Vec::new()), finish);
+        sending.live = Some(pieces);
+        sending
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, StoreError>>> {
@@ -59,7 +70,10 @@ impl<B: Outgoing> Sending<B> {
                 None => drop(self.stored.pop_front()),
             }
         }
-        Poll::Ready(None)
+        match &mut self.live {
+            Some(pieces) => pieces.poll_recv(cx).map(|piece| piece.map(Ok)),
+            None => Poll::Ready(None),
+        }
     }
 }
 
@@ -81,11 +95,14 @@ impl<B: Outgoing> HttpBody for Sending<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.remaining == 0
+        self.remaining == 0 && self.live.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.remaining)
+        match self.live {
+            Some(_) => SizeHint::default(),
+            None => SizeHint::with_exact(self.remaining),
+        }
     }
 }
 

@@ -76,6 +76,7 @@ async fn requests<S: Store>(
             }
             _ = stopping.wait_for(|stop| *stop), if !stopped => {
                 connection.as_mut().graceful_shutdown();
+                exchange.stop();
                 stopped = true;
             }
             _ = ticks.tick() => {

@@ -27,6 +27,7 @@ use http_body::Body as HttpBody;
 use http_body::Frame;
 use hyper::body::Incoming;
 use serde::Serialize;
+use tokio::sync::mpsc::Receiver;
 use tokio::task;
 
 use crate::path::RequestPath;
@@ -36,6 +37,8 @@ use crate::platform::native::Store;
 use crate::platform::native::body::Sending;
 use crate::platform::native::caller::Caller;
 use crate::platform::native::failures::Failures;
+use crate::platform::native::live::Live;
+use crate::platform::native::live::Watching;
 use crate::platform::native::log::Log;
 use crate::platform::native::log::rfc3339;
 use crate::platform::native::proxy::Proxies;
@@ -44,12 +47,15 @@ use crate::platform::native::wire::Conduct;
 use crate::respond::Payload;
 use crate::respond::Request;
 use crate::respond::Response;
+#[cfg(feature = "operator")]
+use crate::respond::admitted;
 use crate::respond::respond;
 use crate::respond::too_many;
 use crate::route::Explanation;
 use crate::route::Logged;
 use crate::secret::DeploymentSecrets;
 use crate::store::directory::Upload;
+use crate::token::Token;
 
 /// What all requests are answered with.
 #[derive(Debug)]
@@ -60,6 +66,7 @@ pub(super) struct Exchange<S> {
     replays: Counted,
     failures: Failures,
     proxies: Proxies,
+    live: Live,
     log: Log,
     process: u64,
     serial: AtomicU64,
@@ -90,6 +97,9 @@ struct Line<'a> {
     user_agent: Option<&'a str>,
 }
 
+/// Who watches, what is sent to them, and as whom.
+type Watch = (Watching, Receiver<Bytes>, Token);
+
 /// What a request's line in the log is made from once the response is out.
 struct Report {
     began: Instant,
@@ -112,10 +122,16 @@ impl<S: Store> Exchange<S> {
             replays: Counted::default(),
             failures: Failures::a_minute(options.failures),
             proxies: options.proxies.clone(),
+            live: Live::default(),
             log,
             process: RandomState::new().hash_one(std::process::id()),
             serial: AtomicU64::new(0),
         }
+    }
+
+    /// The server stops: whoever watches need not be waited for.
+    pub(super) fn stop(&self) {
+        self.live.end();
     }
 
     /// Logs a connection that brought no request.
@@ -157,6 +173,12 @@ impl<S: Store> Exchange<S> {
         let chunked = head.headers.contains_key(header::TRANSFER_ENCODING);
         let mut response = match misframed(&head) {
             Some(reason) => plain(StatusCode::BAD_REQUEST, reason),
+            None if is_watch(&head) => match self.watch(&head, &caller) {
+                Ok((watching, pieces, token)) => {
+                    return self.watched(watching, pieces, token, report);
+                }
+                Err(refused) => *refused,
+            },
             None => {
                 let handled = self.clone();
                 let handled = handled.handle(caller.clone(), head, incoming, conduct.clone());
@@ -191,26 +213,73 @@ impl<S: Store> Exchange<S> {
     ) -> Response<S::Body> {
         let upload = Upload::new(Arriving { incoming, conduct });
         let handled = task::spawn_local(async move {
-            let request = Request {
-                method: &head.method,
-                target: head
-                    .uri
-                    .path_and_query()
-                    .map_or("", |target| target.as_str()),
-                host: host(&head),
-                headers: &head.headers,
-                now: milliseconds(SystemTime::now()),
-                id: self.id(),
-                fallback_site: self.site.as_deref(),
-                client: caller.client(),
-                secrets: self.secrets.as_ref(),
-                replays: &self.replays,
-                operator: false,
-            };
+            let request = self.request(&head, &caller);
             respond(&*self.store, request, upload).await
         });
         let panicked = |_| plain(StatusCode::INTERNAL_SERVER_ERROR, "the handler panicked");
         handled.await.unwrap_or_else(panicked)
+    }
+
+    fn request<'a>(&'a self, head: &'a Parts, caller: &'a Caller) -> Request<'a> {
+        let target = head.uri.path_and_query();
+        Request {
+            method: &head.method,
+            target: target.map_or("", |target| target.as_str()),
+            host: host(head),
+            headers: &head.headers,
+            now: milliseconds(SystemTime::now()),
+            id: self.id(),
+            fallback_site: self.site.as_deref(),
+            client: caller.client(),
+            secrets: self.secrets.as_ref(),
+            replays: &self.replays,
+            operator: false,
+        }
+    }
+
+    /// Lets whoever has a token watch; or says why not.
+    fn watch(&self, head: &Parts, caller: &Caller) -> Result<Watch, Box<Response<S::Body>>> {
+        let token = admitted(&self.request(head, caller))?;
+        let busy = || {
+            Box::new(plain(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many watch already",
+            ))
+        };
+        let (watching, pieces) = self.live.watch().ok_or_else(busy)?;
+        Ok((watching, pieces, token))
+    }
+
+    /// The answer to whoever watches: it ends when they go, or the server does.
+    fn watched(
+        self: Arc<Self>,
+        watching: Watching,
+        pieces: Receiver<Bytes>,
+        token: Token,
+        mut report: Report,
+    ) -> hyper::Response<Sending<S::Body>> {
+        report.explanation.outcome = "operate";
+        report.explanation.reason = "watches".to_owned();
+        let store = self.store.clone();
+        task::spawn_local(watching.run(async move |site| {
+            let Some(tenant) = &token.tenant else {
+                return true;
+            };
+            // A tenant sees its own sites, and nothing of those that are nobody's.
+            let Some(site) = site else {
+                return false;
+            };
+            let record = store.site(site).await.ok().flatten();
+            record.is_some_and(|record| record.tenant.as_ref() == Some(tenant))
+        }));
+        let finish = move |bytes, _| self.log.line(&report.line(bytes, true));
+        let mut response = hyper::Response::new(Sending::live(pieces, Box::new(finish)));
+        let headers = response.headers_mut();
+        let events = HeaderValue::from_static("text/event-stream");
+        headers.insert(header::CONTENT_TYPE, events);
+        let private = HeaderValue::from_static("private, no-store");
+        headers.insert(header::CACHE_CONTROL, private);
+        response
     }
 
     fn translate(
@@ -220,7 +289,9 @@ impl<S: Store> Exchange<S> {
     ) -> hyper::Response<Sending<S::Body>> {
         let contact = response.contact;
         let finish = move |bytes, whole| {
-            self.log.line(&report.line(bytes, whole));
+            let line = report.line(bytes, whole);
+            self.log.line(&line);
+            self.live.tell(report.explanation.site.as_deref(), &line);
             if let Some((site, mac, contact)) = contact {
                 // A contact that cannot be written is no reason to trouble the phone.
                 task::spawn_local(async move {
@@ -295,6 +366,20 @@ impl HttpBody for Arriving {
         }
         polled.map_err(Into::into)
     }
+}
+
+/// Requests as they happen are the native server's own endpoint: other platforms have no place that sees them all.
+fn is_watch(head: &Parts) -> bool {
+    cfg!(feature = "operator") && head.method == Method::GET && head.uri.path() == "/-/v1/watch"
+}
+
+/// Without its endpoints there are no operators.
+#[cfg(not(feature = "operator"))]
+fn admitted<Body>(_: &Request<'_>) -> Result<Token, Box<Response<Body>>> {
+    Err(Box::new(plain(
+        StatusCode::NOT_FOUND,
+        "there are no endpoints",
+    )))
 }
 
 /// Why a request does not say clearly where it goes or where it ends (RFC 9112 sections 3.2 and 6.3).

@@ -1,24 +1,39 @@
 //! `handset enrol`, `lock`, `unlock` and `knocking`: the operator's endpoints, asked of a running server, or
 //! answered here over the state that lies beside a fleet directory. A server over the same state sees it at once.
 
+pub mod remote;
+
+use std::io;
+use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
 use http::HeaderMap;
+use http::HeaderValue;
 use http::Method;
+use http::header;
 use serde_json::Value;
-use ureq::Agent;
 
 use crate::access::Uncounted;
 use crate::client::Client;
 use crate::date;
 use crate::fleet;
+use crate::fleet::Fleet;
 use crate::fleet::Hashes;
+use crate::fleet::server;
+use crate::fleet::server::ABSENT;
+use crate::fleet::server::Answer;
+use crate::fleet::server::Lost;
+use crate::fleet::server::Request;
+use crate::fleet::server::Sent;
+use crate::fleet::server::Server;
+use crate::fleet::server::Trouble;
 use crate::mac::MacAddress;
+use crate::platform::native::operate::remote::Remote;
+use crate::respond;
 use crate::respond::Payload;
-use crate::respond::Request;
 use crate::respond::respond;
 use crate::store::directory::DirectoryStore;
 use crate::store::directory::Upload;
@@ -27,19 +42,17 @@ use crate::store::directory::Upload;
 #[derive(Debug)]
 pub enum Place {
     /// A fleet directory and the state beside it.
-    Directory {
-        /// Which site each device is of.
-        sites: Vec<(MacAddress, String)>,
-        /// The store over both.
-        store: Box<DirectoryStore>,
-    },
+    Directory(Box<Beside>),
     /// A running server.
-    Server {
-        /// Its address, without a slash at its end.
-        url: String,
-        /// What `handset token` made.
-        token: String,
-    },
+    Server(Remote),
+}
+
+/// A fleet directory and the state beside it, which answer without a server.
+#[derive(Debug)]
+pub struct Beside {
+    /// The fleet, but for its snapshot, which the store has.
+    sites: Vec<(MacAddress, String)>,
+    store: DirectoryStore,
 }
 
 /// What is to become of devices.
@@ -54,14 +67,18 @@ pub enum Wish {
 }
 
 impl Place {
-    /// Opens a place: what has `://` in it is a server, anything else a directory.
-    pub fn open(place: &str, state: Option<&Path>, token: Option<String>) -> Result<Self, String> {
+    /// Opens a place: what has `://` in it is a server, anything else a directory. A server takes a token, and may have
+    /// a certificate of authorities of its own.
+    pub fn open(
+        place: &str,
+        state: Option<&Path>,
+        token: Option<String>,
+        authorities: Option<&Path>,
+    ) -> Result<Self, String> {
         if place.contains("://") {
             let remedy = "a token is needed: set HANDSET_TOKEN to what `handset token` prints";
-            return Ok(Self::Server {
-                url: place.trim_end_matches('/').to_owned(),
-                token: token.ok_or(remedy)?,
-            });
+            let token = token.ok_or(remedy)?;
+            return Remote::new(place, &token, authorities).map(Self::Server);
         }
         let directory = PathBuf::from(place);
         let state = state.map_or_else(|| directory.join("state"), Path::to_owned);
@@ -69,13 +86,7 @@ impl Place {
             let found: Vec<String> = found.iter().map(ToString::to_string).collect();
             found.join("\n")
         })?;
-        let sites = fleet.devices.into_iter();
-        let store = DirectoryStore::open(&state, fleet.snapshot);
-        let store = store.map_err(|error| format!("{}: {error}", state.display()))?;
-        Ok(Self::Directory {
-            sites: sites.map(|(mac, (site, _))| (mac, site)).collect(),
-            store: Box::new(store),
-        })
+        Beside::new(fleet, &state).map(|beside| Self::Directory(Box::new(beside)))
     }
 
     /// Brings a device to another state; gives what it is then.
@@ -86,13 +97,21 @@ impl Place {
         wish: &Wish,
     ) -> Result<String, String> {
         let site = self.site_of(mac, site)?;
-        let device = format!("/-/v1/sites/{site}/devices/{mac}");
+        let device = format!("sites/{site}/devices/{mac}");
         let (method, end, body) = match wish {
-            Wish::Lock => (Method::POST, "lock", ""),
-            Wish::Open(window) => (Method::PUT, "enrolment", window.as_str()),
-            Wish::Unlock => (Method::POST, "unlock", ""),
+            Wish::Lock => (Method::POST, "lock", Sent::Nothing),
+            Wish::Open(window) => (
+                Method::PUT,
+                "enrolment",
+                Sent::Json(window.clone().into_bytes()),
+            ),
+            Wish::Unlock => (Method::POST, "unlock", Sent::Nothing),
         };
-        let shown = self.ask(&method, &format!("{device}/{end}"), body);
+        let request = Request {
+            body,
+            ..Request::new(method, format!("{device}/{end}"))
+        };
+        let shown: Result<Value, Trouble> = server::read(self, &request);
         let shown = shown.map_err(|problem| format!("{mac}: {problem}"))?;
         Ok(format!("{mac} of {site}: {}", describe(&shown)))
     }
@@ -115,97 +134,128 @@ impl Place {
 
     /// All pages of a list of a site's devices.
     fn list(&self, site: &str, what: &str) -> Result<Vec<Value>, String> {
-        let list = format!("/-/v1/sites/{site}/{what}");
-        let mut found = Vec::new();
-        let mut target = list.clone();
-        loop {
-            let page = self.ask(&Method::GET, &target, "")?;
+        let rows = server::pages(self, &format!("sites/{site}/{what}"), |page: Value| {
             let rows = page.get(what).and_then(Value::as_array);
-            found.extend(rows.into_iter().flatten().cloned());
-            match text(&page, "next") {
-                Some(next) => target = format!("{list}?after={next}"),
-                None => return Ok(found),
-            }
-        }
+            let rows = rows.into_iter().flatten().cloned().collect();
+            (rows, text(&page, "next").map(str::to_owned))
+        });
+        rows.map_err(|trouble| trouble.to_string())
     }
 
-    fn site_of(&self, mac: MacAddress, site: Option<&str>) -> Result<String, String> {
+    /// Which site a device is of: the one that is said, or the one that has it.
+    pub fn site_of(&self, mac: MacAddress, site: Option<&str>) -> Result<String, String> {
         if let Some(site) = site {
             return Ok(site.to_owned());
         }
-        let Self::Directory { sites, .. } = self else {
+        let Self::Directory(beside) = self else {
             return Err("a server is not asked whose a device is: say --site SITE".to_owned());
         };
-        let found = sites.iter().find(|(of, _)| *of == mac);
+        let found = beside.sites.iter().find(|(of, _)| *of == mac);
         let found = found.map(|(_, site)| site.clone());
         found.ok_or_else(|| format!("no site has a device {mac}: add it under devices/"))
     }
+}
 
-    fn ask(&self, method: &Method, target: &str, body: &str) -> Result<Value, String> {
-        let (status, bytes) = match self {
-            Self::Directory { store, .. } => answer(store, method, target, body)?,
-            Self::Server { url, token } => send(method, &format!("{url}{target}"), token, body)?,
-        };
-        let json: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        if status < 300 {
-            return Ok(json);
+impl Server for Place {
+    fn send(&self, request: &Request<'_>) -> Result<Answer, Lost> {
+        match self {
+            Self::Directory(beside) => {
+                let mut body = Vec::new();
+                let answer = beside.answer(request, &mut body)?;
+                Ok(Answer { body, ..answer })
+            }
+            Self::Server(remote) => remote.send(request),
         }
-        Err(match text(&json, "detail") {
-            Some(detail) => detail.to_owned(),
-            None => format!("the server says {status}: is this the address of a Handset server?"),
+    }
+
+    fn receive(&self, request: &Request<'_>, out: &mut dyn Write) -> Result<Answer, Lost> {
+        match self {
+            Self::Directory(_) => {
+                let answer = self.send(request)?;
+                if answer.status < 300 {
+                    out.write_all(&answer.body)
+                        .map_err(|error| Lost(error.to_string()))?;
+                }
+                Ok(answer)
+            }
+            Self::Server(remote) => remote.receive(request, out),
+        }
+    }
+
+    fn pause(&self, milliseconds: u64) {
+        if let Self::Server(remote) = self {
+            remote.pause(milliseconds);
+        }
+    }
+}
+
+impl Beside {
+    /// A compiled fleet, and its state.
+    pub fn new(fleet: Fleet, state: &Path) -> Result<Self, String> {
+        let sites = fleet.devices.into_iter();
+        let store = DirectoryStore::open(state, fleet.snapshot);
+        Ok(Self {
+            sites: sites.map(|(mac, (site, _))| (mac, site)).collect(),
+            store: store.map_err(|error| format!("{}: {error}", state.display()))?,
+        })
+    }
+
+    /// The handler's own answer, without a server.
+    fn answer(&self, request: &Request<'_>, out: &mut Vec<u8>) -> Result<Answer, Lost> {
+        let lost = |error: io::Error| Lost(error.to_string());
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let body = match &request.body {
+            Sent::Nothing => Vec::new(),
+            Sent::Json(bytes) => bytes.clone(),
+            Sent::File { path, .. } => std::fs::read(path).map_err(lost)?,
+        };
+        let target = format!("/-/v1/{}", request.target);
+        let headers = headers(request, body.len());
+        let asked = respond::Request {
+            method: &request.method,
+            target: &target,
+            host: None,
+            headers: &headers,
+            now: u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX),
+            id: 0,
+            fallback_site: None,
+            client: Client::default(),
+            secrets: None,
+            replays: &Uncounted,
+            operator: true,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let response = respond(&self.store, asked, Upload::from(body));
+        let response = runtime.map_err(lost)?.block_on(response);
+        match response.body {
+            Payload::Bytes(bytes) => *out = bytes,
+            Payload::Stored(bodies) => {
+                for body in bodies {
+                    body.copy(out).map_err(lost)?;
+                }
+            }
+        }
+        let etag = response.headers.get(header::ETAG);
+        Ok(Answer {
+            status: response.status.as_u16(),
+            etag: etag.and_then(|etag| Some(etag.to_str().ok()?.to_owned())),
+            body: Vec::new(),
         })
     }
 }
 
-/// The handler's own answer, without a server.
-fn answer(
-    store: &DirectoryStore,
-    method: &Method,
-    target: &str,
-    body: &str,
-) -> Result<(u16, Vec<u8>), String> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let request = Request {
-        method,
-        target,
-        host: None,
-        headers: &HeaderMap::new(),
-        now: u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX),
-        id: 0,
-        fallback_site: None,
-        client: Client::default(),
-        secrets: None,
-        replays: &Uncounted,
-        operator: true,
+fn headers(request: &Request<'_>, length: usize) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    let (name, value) = match request.condition {
+        Some(ABSENT) => (header::IF_NONE_MATCH, "*"),
+        Some(etag) => (header::IF_MATCH, etag),
+        None => return headers,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
-    let runtime = runtime.map_err(|error| error.to_string())?;
-    let response = respond(store, request, Upload::from(body.as_bytes().to_vec()));
-    let response = runtime.block_on(response);
-    let bytes = match response.body {
-        Payload::Bytes(bytes) => bytes,
-        Payload::Stored(_) => Vec::new(),
-    };
-    Ok((response.status.as_u16(), bytes))
-}
-
-fn send(method: &Method, url: &str, token: &str, body: &str) -> Result<(u16, Vec<u8>), String> {
-    let failed = |error: String| format!("{url}: {error}");
-    let config = Agent::config_builder().http_status_as_error(false);
-    let agent = Agent::new_with_config(config.max_redirects(0).build());
-    let request = http::Request::builder().method(method).uri(url);
-    let request = request.header("authorization", format!("Bearer {token}"));
-    let answer = match *method {
-        Method::GET => request.body(()).map(|request| agent.run(request)),
-        _ => request
-            .body(body.to_owned())
-            .map(|request| agent.run(request)),
-    };
-    let answer = answer.map_err(|error| failed(error.to_string()))?;
-    let mut answer = answer.map_err(|error| failed(error.to_string()))?;
-    let bytes = answer.body_mut().read_to_vec();
-    let bytes = bytes.map_err(|error| failed(error.to_string()))?;
-    Ok((answer.status().as_u16(), bytes))
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+    headers
 }
 
 /// A device's state as a sentence.

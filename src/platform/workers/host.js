@@ -11,6 +11,21 @@ const failed = (error) => {
 export const readValue = (env, key) =>
   env.RECORDS.get(key, "arrayBuffer").then((value) => value && new Uint8Array(value), failed);
 
+// KV takes one write a second of each key, and says 429 to the next: nobody but an operator waits for it. The bytes are
+// copied, for the module's memory may move meanwhile.
+export const writeValue = async (env, key, bytes) => {
+  const value = bytes.slice();
+  for (let tries = 0; ; tries++) {
+    try {
+      await env.RECORDS.put(key, value);
+      return true;
+    } catch (error) {
+      if (tries === 3 || !String(error).includes("429")) failed(error);
+      await scheduler.wait(1100);
+    }
+  }
+};
+
 // A small object whole, or null.
 export const readObject = async (env, key) => {
   try {
@@ -88,6 +103,29 @@ export const crypt = async (way, message) => {
 // An empty body is none to the runtime.
 export const putObject = (env, key, stream, length) =>
   env.OBJECTS.put(key, length > 0 ? stream : "").then(() => true, failed);
+
+// Whether the bytes had this SHA-256, which R2 holds them against: what has another is not stored.
+export const putContent = (env, key, sha256, stream, length) =>
+  env.OBJECTS.put(key, length > 0 ? stream : "", { sha256 }).then(
+    () => true,
+    (error) => (MISMATCH.test(String(error)) ? false : failed(error)),
+  );
+
+// R2's errors have no fields, only texts: "put: The SHA-256 checksum you specified did not match what we received. (10037)".
+const MISMATCH = /checksum you specified did not match|\(10037\)/;
+
+// How many bytes an object has, or null.
+export const size = (env, key) => env.OBJECTS.head(key).then((object) => object && object.size, failed);
+
+// Keys in order, a line each.
+export const listKeys = async (env, beginning, after, most) => {
+  try {
+    const { objects } = await env.OBJECTS.list({ limit: most, prefix: beginning, startAfter: after || undefined });
+    return objects.map(({ key }) => key).join("\n");
+  } catch (error) {
+    failed(error);
+  }
+};
 
 export const deleteObject = (env, key) => env.OBJECTS.delete(key).then(() => true, failed);
 

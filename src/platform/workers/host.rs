@@ -57,6 +57,26 @@ extern "C" {
         stream: Option<Stream>,
         length: f64,
     ) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch, js_name = writeValue)]
+    pub(super) async fn write_value(env: &Env, key: &str, bytes: &[u8])
+    -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch, js_name = putContent)]
+    pub(super) async fn put_content(
+        env: &Env,
+        key: &str,
+        sha256: &str,
+        stream: Option<Stream>,
+        length: f64,
+    ) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch)]
+    pub(super) async fn size(env: &Env, key: &str) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch, js_name = listKeys)]
+    pub(super) async fn list_keys(
+        env: &Env,
+        beginning: &str,
+        after: &str,
+        most: usize,
+    ) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(catch, js_name = deleteObject)]
     pub(super) async fn delete_object(env: &Env, key: &str) -> Result<JsValue, JsValue>;
 

@@ -22,6 +22,7 @@ use crate::store::StoreErrorKind;
 use crate::store::keyed::Condition;
 use crate::store::keyed::KeyValue;
 use crate::store::keyed::Objects;
+use crate::store::keyed::WritableValues;
 
 /// R2 takes one write a second of each object. Milliseconds between tries: the phone waits for us, so
 /// not for long.
@@ -68,6 +69,13 @@ impl KeyValue for Values {
         let value = host::read_value(&self.0, key).await;
         let value = found(value.map_err(|error| down(key, &error))?);
         Ok(value.map(|value| js_sys::Uint8Array::unchecked_from_js(value).to_vec()))
+    }
+}
+
+impl WritableValues for Values {
+    async fn set(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
+        let written = host::write_value(&self.0, key, &bytes).await;
+        written.map(drop).map_err(|error| down(key, &error))
     }
 }
 
@@ -138,6 +146,37 @@ impl Objects for Bucket {
     async fn put(&self, key: &str, body: Option<Stream>, length: u64) -> Result<(), StoreError> {
         let put = host::put_object(&self.0, key, body, number(length)).await;
         put.map(drop).map_err(|error| down(key, &error))
+    }
+
+    async fn put_content(
+        &self,
+        key: &str,
+        sha256: &str,
+        body: Option<Stream>,
+        length: u64,
+    ) -> Result<bool, StoreError> {
+        let put = host::put_content(&self.0, key, sha256, body, number(length)).await;
+        put.map(|put| put.is_truthy())
+            .map_err(|error| down(key, &error))
+    }
+
+    async fn size(&self, key: &str) -> Result<Option<u64>, StoreError> {
+        let size = host::size(&self.0, key).await;
+        let size = found(size.map_err(|error| down(key, &error))?);
+        // Whole numbers, and far below 2^53.
+        Ok(size.and_then(|size| size.as_f64()).map(|size| size as u64))
+    }
+
+    async fn keys(
+        &self,
+        beginning: &str,
+        after: &str,
+        most: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let lines = host::list_keys(&self.0, beginning, after, most).await;
+        let lines = lines.map_err(|error| down(beginning, &error))?;
+        let lines = lines.as_string().unwrap_or_default();
+        Ok(lines.lines().map(str::to_owned).collect())
     }
 
     async fn collect(&self, body: Option<Stream>, most: usize) -> Result<Vec<u8>, StoreError> {

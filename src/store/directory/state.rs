@@ -24,10 +24,11 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use crate::mac::MacAddress;
+use crate::release::sha256_hex;
 
 /// An open state directory.
 #[derive(Debug)]
-pub(super) struct State {
+pub(in crate::store) struct State {
     root: PathBuf,
     /// Where this process keeps its unfinished files.
     unfinished: PathBuf,
@@ -39,20 +40,20 @@ pub(super) struct State {
 
 /// The right to write the devices that share a lock file.
 #[derive(Debug)]
-pub(super) struct Locked<'a> {
+pub(in crate::store) struct Locked<'a> {
     file: MutexGuard<'a, File>,
 }
 
 /// An unfinished file: gone when dropped, unless it is kept.
 #[derive(Debug)]
-pub(super) struct Temporary {
+pub(in crate::store) struct Temporary {
     file: File,
     path: PathBuf,
 }
 
 impl State {
     /// Opens the directory, making it if need be, and clears away what killed processes left unfinished.
-    pub(super) fn open(root: &Path) -> io::Result<Self> {
+    pub(in crate::store) fn open(root: &Path) -> io::Result<Self> {
         for folder in ["", "locks", "unfinished"] {
             make_directory(&root.join(folder))?;
         }
@@ -79,12 +80,12 @@ impl State {
     }
 
     /// A file's bytes, or `None` if it is not there.
-    pub(super) fn read(&self, place: &str) -> io::Result<Option<Vec<u8>>> {
+    pub(in crate::store) fn read(&self, place: &str) -> io::Result<Option<Vec<u8>>> {
         found(fs::read(self.root.join(place)))
     }
 
     /// The names in a folder, in no order; none if it is not there.
-    pub(super) fn names(&self, place: &str) -> io::Result<Vec<String>> {
+    pub(in crate::store) fn names(&self, place: &str) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in found(fs::read_dir(self.root.join(place)))?
             .into_iter()
@@ -96,31 +97,31 @@ impl State {
     }
 
     /// A file, or `None` if it is not there.
-    pub(super) fn open_file(&self, place: &str) -> io::Result<Option<File>> {
+    pub(in crate::store) fn open_file(&self, place: &str) -> io::Result<Option<File>> {
         found(File::open(self.root.join(place)))
     }
 
     /// Replaces a file, durably.
-    pub(super) fn write(&self, place: &str, bytes: &[u8]) -> io::Result<()> {
+    pub(in crate::store) fn write(&self, place: &str, bytes: &[u8]) -> io::Result<()> {
         let mut temporary = self.temporary()?;
         temporary.file.write_all(bytes)?;
         temporary.keep(self, place)
     }
 
     /// Replaces a file; a power cut may undo it.
-    pub(super) fn write_soon(&self, place: &str, bytes: &[u8]) -> io::Result<()> {
+    pub(in crate::store) fn write_soon(&self, place: &str, bytes: &[u8]) -> io::Result<()> {
         let mut temporary = self.temporary()?;
         temporary.file.write_all(bytes)?;
         temporary.rename(&self.root.join(place))
     }
 
     /// Takes a file away, if it is there.
-    pub(super) fn remove(&self, place: &str) -> io::Result<()> {
+    pub(in crate::store) fn remove(&self, place: &str) -> io::Result<()> {
         found(fs::remove_file(self.root.join(place))).map(|_| ())
     }
 
     /// Begins a file.
-    pub(super) fn temporary(&self) -> io::Result<Temporary> {
+    pub(in crate::store) fn temporary(&self) -> io::Result<Temporary> {
         let serial = self.serial.fetch_add(1, Ordering::Relaxed);
         let path = self.unfinished.join(serial.to_string());
         let file = OpenOptions::new()
@@ -132,8 +133,18 @@ impl State {
     }
 
     /// Waits until no other thread and no other process writes the device's state.
-    pub(super) fn lock(&self, mac: MacAddress) -> io::Result<Locked<'_>> {
+    pub(in crate::store) fn lock(&self, mac: MacAddress) -> io::Result<Locked<'_>> {
         let digit = mac.to_string().pop().and_then(|digit| digit.to_digit(16));
+        self.lock_digit(digit)
+    }
+
+    /// Waits until nobody else writes what lies under a key, whatever kind of key it is.
+    pub(in crate::store) fn lock_key(&self, key: &str) -> io::Result<Locked<'_>> {
+        let hash = sha256_hex(key.as_bytes());
+        self.lock_digit(hash.chars().next().and_then(|digit| digit.to_digit(16)))
+    }
+
+    fn lock_digit(&self, digit: Option<u32>) -> io::Result<Locked<'_>> {
         let lock = digit.and_then(|digit| self.locks.get(usize::try_from(digit).ok()?));
         let lock = lock.ok_or(io::ErrorKind::InvalidInput)?;
         let file = lock.lock().unwrap_or_else(PoisonError::into_inner);
@@ -158,12 +169,12 @@ impl Drop for Locked<'_> {
 
 impl Temporary {
     /// The file, to write to.
-    pub(super) fn file(&mut self) -> &mut File {
+    pub(in crate::store) fn file(&mut self) -> &mut File {
         &mut self.file
     }
 
     /// Gives the file its place, durably: its bytes, its name and the directories above it.
-    pub(super) fn keep(self, state: &State, place: &str) -> io::Result<()> {
+    pub(in crate::store) fn keep(self, state: &State, place: &str) -> io::Result<()> {
         self.file.sync_all()?;
         let path = state.root.join(place);
         self.rename(&path)?;

@@ -56,7 +56,7 @@ impl Body {
     }
 
     /// A range of an upload, which never changes.
-    pub(super) fn of_upload(
+    pub(in crate::store) fn of_upload(
         key: &BlobKey,
         file: File,
         range: Range<u64>,
@@ -92,6 +92,16 @@ impl Body {
             unchanged(&self.file, source)?;
         }
         Ok(piece)
+    }
+}
+
+impl Body {
+    /// Writes all of it: a file's body is always ready, for it is read as it is asked for.
+    pub fn copy(mut self, out: &mut (impl Write + ?Sized)) -> io::Result<()> {
+        while self.remaining > 0 {
+            out.write_all(self.read()?.as_ref())?;
+        }
+        Ok(())
     }
 }
 
@@ -175,10 +185,10 @@ impl Upload {
     }
 
     /// Writes exactly `length` bytes to a file, or fails.
-    pub(super) async fn receive(
+    pub(in crate::store) async fn receive(
         mut self,
         key: &BlobKey,
-        file: &mut File,
+        file: &mut impl Write,
         length: u64,
     ) -> Result<(), StoreError> {
         let mut missing = length;

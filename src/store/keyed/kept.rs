@@ -10,6 +10,7 @@ use crate::release::Release;
 use crate::release::ReleaseId;
 use crate::site::Deployment;
 use crate::site::SiteRecord;
+use crate::store::keyed::DEPLOYMENT;
 
 /// How long a record is taken for current, in milliseconds: a publish reaches every process within it.
 const YOUNG: u64 = 60_000;
@@ -42,6 +43,16 @@ impl Kept {
 
     pub(super) fn keep_deployment(&self, now: u64, deployment: &Arc<Deployment>) {
         self.lock().deployment = Some((now, deployment.clone()));
+    }
+
+    /// Lets go of what lies under a key: it was just written.
+    pub(super) fn forget(&self, key: &str) {
+        let mut inner = self.lock();
+        match key.strip_prefix("site/") {
+            Some(site) => drop(inner.sites.remove(site)),
+            None if key == DEPLOYMENT => inner.deployment = None,
+            None => {}
+        }
     }
 
     pub(super) fn site(&self, name: &str, now: u64) -> Option<Arc<SiteRecord>> {

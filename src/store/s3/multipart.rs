@@ -1,10 +1,13 @@
 //! Uploads in one request, or, if they are large, in parts of equal size.
 
+use http::HeaderName;
 use http::header;
 use rusty_s3::actions::CompleteMultipartUpload;
 use rusty_s3::actions::CompleteMultipartUploadResponse;
 use rusty_s3::actions::CreateMultipartUpload;
 
+use crate::encoding::base64_padded;
+use crate::encoding::from_hex;
 use crate::store::s3::S3;
 use crate::store::s3::WRITE;
 use crate::store::s3::call::Answer;
@@ -13,6 +16,13 @@ use crate::store::s3::problem::Problem;
 use crate::store::s3::text_of;
 use crate::store::s3::wire::Sent;
 use crate::store::s3::wire::Wire;
+
+/// S3's header for the SHA-256 of what is stored, in base64 (Amazon S3 user guide, "Checking object integrity").
+const CHECKSUM: HeaderName = HeaderName::from_static("x-amz-checksum-sha256");
+/// What services say of bytes that have another one.
+const MISMATCHES: [&str; 3] = ["BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch"];
+const UNCHECKED: &str = "it stored a file and did not hold its SHA-256 against x-amz-checksum-sha256; publishing needs a \
+                         service that does";
 
 impl<W: Wire> S3<W> {
     /// Stores what a device sends. It cannot be asked for its bytes again, so there is one attempt.
@@ -37,6 +47,36 @@ impl<W: Wire> S3<W> {
         match self.ask(&Call::new(action, WRITE), sent).await? {
             Answer::Done(_) => Ok(()),
             other => Err(other.unexpected()),
+        }
+    }
+
+    /// Stores bytes that the service itself holds against their SHA-256; `false` if they have another. In one request,
+    /// for the service knows no SHA-256 of an object that comes in parts.
+    pub(super) async fn put_checked(
+        &self,
+        object: &str,
+        sha256: &str,
+        upload: W::Upload,
+        length: u64,
+    ) -> Result<bool, Problem> {
+        let no_hash = || Problem::Strange(format!("{sha256} is no SHA-256"));
+        let hash = from_hex(sha256.as_bytes()).ok_or_else(no_hash)?;
+        let hash = base64_padded(&hash);
+        let action = self.address.bucket.put_object(self.signing(), object);
+        let call = Call::new(action, WRITE).with(CHECKSUM, &hash)?;
+        match self.ask(&call, Sent::Upload(upload, length)).await {
+            Ok(Answer::Done(response)) => {
+                // A service that does not know the header takes anything.
+                let checked = response.headers().get(CHECKSUM);
+                if checked.is_some_and(|checked| checked.as_bytes() == hash.as_bytes()) {
+                    return Ok(true);
+                }
+                self.take_away(object).await?;
+                Err(Problem::Strange(UNCHECKED.to_owned()))
+            }
+            Ok(other) => Err(other.unexpected()),
+            Err(Problem::Failed { code, .. }) if MISMATCHES.contains(&code.as_str()) => Ok(false),
+            Err(problem) => Err(problem),
         }
     }
 
