@@ -120,7 +120,7 @@ fn a_server_is_as_good_to_compare_with_as_a_directory() {
     for (edits, expected) in EDITS {
         let directory = edited(edits);
         let after = compile(directory.path());
-        let published = beside(&remote, &after, &[]).unwrap();
+        let published = beside(&remote, &after, &[], None).unwrap();
         let found = diff(&published, &after);
         let sum = |count: fn(&fleet::diff::Tally) -> usize| -> usize {
             found.summary.values().map(count).sum()
@@ -136,6 +136,39 @@ fn a_server_is_as_good_to_compare_with_as_a_directory() {
             assert!(!shown(&found).contains(secret), "{secret} shows");
         }
     }
+}
+
+/// What was published before, and what only some devices get, can be looked at as well; nothing older.
+#[test]
+fn a_publication_before_is_compared_with() {
+    let server = Published::open();
+    let remote = Remote::new(&server.url(), &server.token(), None).unwrap();
+    let versions = [edited(&[]), edited(EDITS[1].0), edited(EDITS[2].0)];
+    let fleets = versions.each_ref().map(|it| compile(it.path()));
+    for fleet in &fleets[..2] {
+        push(&remote, fleet, &Wish::default(), &Silent).unwrap();
+    }
+    let site = ["hq".to_owned()];
+    for (local, publication, against) in [
+        (0, Some(1), 0),
+        (0, Some(2), 1),
+        (0, None, 1),
+        (1, Some(1), 0),
+        (2, Some(1), 0),
+    ] {
+        let fleet = &fleets[local];
+        let published = beside(&remote, fleet, &site, publication).unwrap();
+        let mut sides = [against, local].map(|it| compile(versions[it].path()));
+        for side in &mut sides {
+            side.retain_sites(&site);
+        }
+        let [old, new] = &sides;
+        let found = shown(&diff(&published, new));
+        assert_eq!(found, shown(&diff(old, new)), "{local} {publication:?}");
+    }
+    push(&remote, &fleets[2], &Wish::default(), &Silent).unwrap();
+    let trouble = beside(&remote, &fleets[2], &site, Some(1)).unwrap_err();
+    assert_eq!(trouble.status(), Some(409), "{trouble}");
 }
 
 /// A site with one phone of each kind, open, and the tool beside and before it.

@@ -61,7 +61,8 @@ pub fn fetch(server: &impl Server, sites: &[String]) -> Result<Fleet, Trouble> {
         })?;
         let known = devices.into_iter().filter(|device| device.model.is_some());
         let macs: Vec<MacAddress> = known.map(|device| device.mac).collect();
-        let settings = compared(server, name, &macs, |macs| {
+        let target = format!("sites/{name}/devices/compare");
+        let settings = compared(server, &target, &macs, |macs| {
             let nothing = macs.iter().map(|mac| (mac.to_string(), None));
             Batch::from_iter(nothing)
         })?;
@@ -72,7 +73,16 @@ pub fn fetch(server: &impl Server, sites: &[String]) -> Result<Fleet, Trouble> {
 
 /// What a server has published of the sites of a fleet (of these, if there are any), secrets that are the same as the
 /// fleet's being the fleet's: what is left of others is [`OTHER_SECRET`](crate::publish::OTHER_SECRET).
-pub fn beside(server: &impl Server, fleet: &Fleet, sites: &[String]) -> Result<Fleet, Trouble> {
+///
+/// `publication` is another one than phones get: the one before, or the canary.
+pub fn beside(
+    server: &impl Server,
+    fleet: &Fleet,
+    sites: &[String],
+    publication: Option<u64>,
+) -> Result<Fleet, Trouble> {
+    let query = publication.map(|number| format!("?publication={number}"));
+    let query = query.unwrap_or_default();
     let wish = push::Wish {
         sites: sites.to_vec(),
         ..push::Wish::default()
@@ -87,6 +97,7 @@ pub fn beside(server: &impl Server, fleet: &Fleet, sites: &[String]) -> Result<F
                 server,
                 plan: &plan,
                 site,
+                query: &query,
             };
             ours.compare(line.publication, &mut old)?;
         }
@@ -102,23 +113,27 @@ struct Ours<'a, S> {
     server: &'a S,
     plan: &'a Plan<'a>,
     site: &'a SitePlan<'a>,
+    /// Names the publication, if it is not the one that phones get.
+    query: &'a str,
 }
 
 impl<S: Server> Ours<'_, S> {
     fn compare(&self, publication: u64, old: &mut Snapshot) -> Result<(), Trouble> {
         let (name, ours) = (self.site.name(), self.site.record);
-        let request = Request::new(Method::POST, format!("sites/{name}/compare")).json(ours);
+        let target = format!("sites/{name}/compare{}", self.query);
+        let request = Request::new(Method::POST, target).json(ours);
         let mut theirs: SiteRecord = read(self.server, &request)?;
         restore_site(&mut theirs, ours);
         self.release(&theirs.release, old)?;
-        let difference = changed(self.server, self.site, publication)?;
+        let difference = changed(self.server, self.site, publication, self.query)?;
         let mut devices = settings(self.site)?;
         let asked: Vec<MacAddress> = [&difference.write[..], &difference.gone[..]].concat();
         // One that moves is compared with what it is where it goes to.
         let local = |mac: MacAddress| -> Option<DeviceSettings> {
             serde_json::from_slice(self.plan.device(mac)?).ok()
         };
-        let mut found = compared(self.server, name, &asked, |macs| {
+        let target = format!("sites/{name}/devices/compare{}", self.query);
+        let mut found = compared(self.server, &target, &asked, |macs| {
             let sent = macs.iter().map(|mac| (mac.to_string(), local(*mac)));
             Batch::from_iter(sent)
         })?;
@@ -210,13 +225,12 @@ fn numbered_as(theirs: SiteRecord, ours: &SiteRecord) -> SiteRecord {
 /// Published settings of devices, those of them that have any.
 fn compared(
     server: &impl Server,
-    site: &str,
+    target: &str,
     macs: &[MacAddress],
     batch: impl Fn(&[MacAddress]) -> Batch + Sync,
 ) -> Result<BTreeMap<MacAddress, DeviceSettings>, Trouble> {
     let parts: Vec<&[MacAddress]> = macs.chunks(BATCH).collect();
     let pages = at_once(AT_ONCE, &parts, |macs| {
-        let target = format!("sites/{site}/devices/compare");
         let request = Request::new(Method::POST, target).json(&batch(macs));
         read::<Compared>(server, &request)
     })?;

@@ -36,6 +36,10 @@ pub(crate) struct Diff {
     /// Only this site; may be said several times
     #[arg(long = "site", value_name = "SITE")]
     sites: Vec<String>,
+    /// The publication of a server's site to compare with, instead of the one that phones get: the one before it, or the
+    /// canary
+    #[arg(long, requires = "sites", value_name = "NUMBER")]
+    publication: Option<u64>,
     /// Only how many phones change, by site and vendor
     #[arg(long)]
     summary: bool,
@@ -51,7 +55,7 @@ pub(crate) fn run(options: &Diff, out: &mut impl Write) -> io::Result<ExitCode> 
     let mut new = compile(&options.directory, &mut hashes, key.as_ref())?;
     let old = if options.against.contains("://") {
         let server = options.trust.server(&options.against)?;
-        let published = published::beside(&server, &new, &options.sites);
+        let published = published::beside(&server, &new, &options.sites, options.publication);
         // 1 would say that something changes.
         published.map_err(|trouble| io::Error::other(trouble.to_string()))?
     } else {

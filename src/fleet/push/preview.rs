@@ -66,7 +66,7 @@ pub fn preview(server: &impl Server, fleet: &Fleet, wish: &Wish) -> Result<Previ
             site: site.name().to_owned(),
             base,
             release: changes,
-            devices: changed(server, site, base)?,
+            devices: changed(server, site, base, "")?,
             count: site.count(),
         });
     }
@@ -86,11 +86,13 @@ pub fn preview(server: &impl Server, fleet: &Fleet, wish: &Wish) -> Result<Previ
     })
 }
 
-/// The devices of a site whose settings are not those that are published; all of a site that is new.
+/// The devices of a site whose settings are not those that are published (or were: `query` may name a publication); all
+/// of a site that is new.
 pub fn changed(
     server: &impl Server,
     site: &SitePlan<'_>,
     base: u64,
+    query: &str,
 ) -> Result<Difference, Trouble> {
     if base == 0 {
         let all = site.shards.iter().flat_map(|(_, shard)| shard.keys());
@@ -100,7 +102,7 @@ pub fn changed(
         });
     }
     let of_shard = |(name, shard): &(&'static str, Shard)| {
-        let target = format!("sites/{}/devices/changed/{name}", site.name());
+        let target = format!("sites/{}/devices/changed/{name}{query}", site.name());
         read::<Difference>(server, &Request::new(Method::POST, target).json(shard))
     };
     let mut all = Difference::default();

@@ -177,7 +177,10 @@ impl<S: Records + Publishing> Asked<'_, S> {
     pub(super) async fn changed(&self, body: &[u8]) -> Answered<S::Body> {
         let devices = self.listed(&read(body)?)?;
         let held = self.site_held().await?;
-        let base = held.value.publication();
+        let base = match held.value.record {
+            Some(_) => self.looked_at(&held.value).await?.publication,
+            None => 0,
+        };
         let before = self.list_of(base, &held.value, &devices).await?;
         shown(&difference(&before, &devices))
     }

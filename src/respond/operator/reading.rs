@@ -17,6 +17,7 @@ use crate::respond::operator::Asked;
 use crate::respond::operator::answer::Answered;
 use crate::respond::operator::answer::Problem;
 use crate::respond::operator::answer::conditional;
+use crate::respond::operator::answer::conflict;
 use crate::respond::operator::answer::hold;
 use crate::respond::operator::answer::not_found;
 use crate::respond::operator::answer::problem;
@@ -128,11 +129,44 @@ impl<S: Records + Publishing> Asked<'_, S> {
     pub(super) async fn compare_site(&self, body: &[u8]) -> Answered<S::Body> {
         let theirs: SiteRecord = read(body)?;
         let held = self.site_held().await?;
-        let record = held
-            .value
-            .record
-            .ok_or_else(|| unpublished(self.named.site))?;
+        let record = self.looked_at(&held.value).await?;
         shown(&redaction::site_beside(&record, Some(&theirs)))
+    }
+
+    /// The publication that the query names, as long as devices have what counts for it; the one that phones get, if it
+    /// names none.
+    pub(super) async fn looked_at(&self, authority: &Authority) -> Result<SiteRecord, Problem> {
+        let record = authority.record.clone();
+        let record = record.ok_or_else(|| unpublished(self.named.site))?;
+        let Some(number) = self.asked_for("publication=") else {
+            return Ok(record);
+        };
+        let number = number.parse::<u64>();
+        let number = number.map_err(|_| unfit("publication= takes a number"))?;
+        if number == record.publication {
+            return Ok(record);
+        }
+        if let Some(canary) = &record.canary
+            && canary.record.publication == number
+        {
+            return Ok(*canary.record.clone());
+        }
+        let gone = || {
+            conflict(format!(
+                "devices do not have the settings of publication {number} any more: there are those of the one that \
+                 phones get, of the one before it and of the canary"
+            ))
+        };
+        if record.previous != Some(number) || number < authority.floor {
+            return Err(gone());
+        }
+        let key = past_key(self.named.site, number);
+        let (bytes, _) = self.store.read_object(&key).await?.ok_or_else(gone)?;
+        let past: Past = keyed::parse(&key, &bytes)?;
+        Ok(SiteRecord {
+            void: record.void,
+            ..past.record
+        })
     }
 
     /// What was published, the newest first.
@@ -202,7 +236,10 @@ impl<S: Records + Publishing> Asked<'_, S> {
         let held = self.site_held().await?;
         let (record, _, mac) = self.device().await?;
         let mut line = line(&held.value, mac, &record);
-        let settings = self.settings_of(&held.value, mac, &record).await?;
+        let settings = match &held.value.record {
+            Some(site) => self.settings_of(site, mac, &record).await?,
+            None => None,
+        };
         line.settings = settings.map(|settings| redaction::device(&settings, None).settings);
         let tag = tag(&line)?;
         conditional(self.request, shown(&line)?, &tag)
@@ -216,13 +253,14 @@ impl<S: Records + Publishing> Asked<'_, S> {
             return Err(problem(http::StatusCode::PAYLOAD_TOO_LARGE, detail));
         }
         let held = self.site_held().await?;
+        let site = self.looked_at(&held.value).await?;
         let mut compared = Compared::default();
         for (text, theirs) in sent {
             let mac: MacAddress = text
                 .parse()
                 .map_err(|_| unfit(format!("{text:?} is no hardware address")))?;
             let ours = match self.store.device(self.named.site, mac).await? {
-                Some((record, _)) => self.settings_of(&held.value, mac, &record).await?,
+                Some((record, _)) => self.settings_of(&site, mac, &record).await?,
                 None => None,
             };
             let theirs = theirs.unwrap_or_default();
@@ -232,14 +270,14 @@ impl<S: Records + Publishing> Asked<'_, S> {
         shown(&compared)
     }
 
-    /// A device's settings under the publication that phones get, whole.
+    /// A device's settings under a publication, whole.
     async fn settings_of(
         &self,
-        authority: &Authority,
+        site: &SiteRecord,
         mac: MacAddress,
         record: &DeviceRecord,
     ) -> Result<Option<DeviceSettings>, Problem> {
-        let Some((publication, settings)) = counting(authority, record) else {
+        let Some((publication, settings)) = counting(site, record) else {
             return Ok(None);
         };
         let mut settings = settings.clone();
@@ -276,14 +314,16 @@ impl<S: Records + Publishing> Asked<'_, S> {
 }
 
 fn counting<'r>(
-    authority: &Authority,
+    site: &SiteRecord,
     record: &'r DeviceRecord,
 ) -> Option<(&'r str, &'r DeviceSettings)> {
-    record.at(authority.record.as_ref()?).ok().flatten()
+    record.at(site).ok().flatten()
 }
 
 fn line(authority: &Authority, mac: MacAddress, record: &DeviceRecord) -> DeviceLine {
-    let settings = counting(authority, record).map(|(_, settings)| settings);
+    let site = authority.record.as_ref();
+    let settings = site.and_then(|site| counting(site, record));
+    let settings = settings.map(|(_, settings)| settings);
     let numbers = record.settings.keys();
     DeviceLine {
         mac,
