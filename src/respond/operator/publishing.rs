@@ -149,12 +149,14 @@ impl<S: Records + Publishing> Asked<'_, S> {
             let detail = "a tenant's token keeps the site the tenant's";
             return Err(problem(StatusCode::FORBIDDEN, detail));
         }
-        for shard in SHARDS {
-            let list = self.store.size(&list_key(site, number, shard)).await?;
-            if list.is_none() {
-                let detail = format!("the list of shard {shard} is missing; an empty one is {{}}");
-                return Err(conflict(detail));
-            }
+        // One call, for a platform may bound how many a request makes.
+        let beginning = list_key(site, number, "");
+        let lists = self.store.keys(&beginning, &beginning, SHARDS.len());
+        let lists = lists.await?;
+        let is_missing = |shard: &&&str| !lists.contains(&list_key(site, number, shard));
+        if let Some(shard) = SHARDS.iter().find(is_missing) {
+            let detail = format!("the list of shard {shard} is missing; an empty one is {{}}");
+            return Err(conflict(detail));
         }
         let tenant = wish.record.tenant.as_deref();
         self.grant_release(&wish.record.release.0, tenant).await
