@@ -17,7 +17,12 @@ mod pushing;
 #[path = "support/story.rs"]
 mod story;
 
+use std::io::BufRead;
+use std::io::BufReader;
 use std::net::SocketAddr;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
 use std::sync::Arc;
 
 use handset::platform::native::ServeOptions;
@@ -154,4 +159,48 @@ fn a_fleet_directory_takes_nothing_and_says_what_does() {
         );
     }
     assert_eq!(operator.call("GET", "openapi.json", &[], b"").status, 200);
+}
+
+/// A program that does not outlive its test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The program itself, over a directory that is not there yet; killed, and begun again over the same.
+#[test]
+fn serve_takes_a_directory() {
+    let root = tempfile::tempdir().unwrap();
+    let store = root.path().join("store");
+    let version = pushing::Version::of(1, &handset::site::Access::Open);
+    for pushed in [false, true] {
+        let process = Command::new(env!("CARGO_BIN_EXE_handset"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--store"])
+            .arg(&store)
+            .env("HANDSET_SECRET", client::secret::SECRET)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        let mut process = Killed(process.unwrap());
+        let mut line = String::new();
+        let mut said = BufReader::new(process.0.stdout.take().unwrap());
+        said.read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on http://").unwrap();
+        let operator = Remote {
+            address: address.parse().unwrap(),
+            token: Token {
+                scope: Scope::Write,
+                tenant: None,
+            },
+        };
+        if !pushed {
+            pushing::Pusher::new(&version).push(&operator).unwrap();
+        }
+        let heard = operator.call("GET", "sites/hq", &[], b"");
+        assert_eq!(heard.json()["publication"], 1);
+    }
 }

@@ -520,7 +520,9 @@ impl Fleet {
                     target.calls();
                     for token in [String::new(), liar, authorization("Bearer x")] {
                         let heard = operate(target, method, &path(site), &token, body);
-                        assert_eq!(heard.status, 401, "{method} {end}");
+                        // So many wrong ones may be too many, where a platform counts them.
+                        let refused = matches!(heard.status, 401 | 429);
+                        assert!(refused, "{method} {end}: {}", heard.status);
                     }
                     assert_eq!(target.calls(), Calls::default(), "{method} {end}");
                     self.assert_silent(&end, &heard.head, &heard.body);

@@ -70,35 +70,50 @@ impl<S: Records + Publishing> Asked<'_, S> {
         Ok(tagged(shown(&deployment)?, &now))
     }
 
-    /// Sites that have been begun, in the order of their names; a tenant's own for its token.
+    /// Sites that the deployment has or that somebody has begun, in the order of their names; a tenant's own for its
+    /// token.
     pub(super) async fn sites(&self) -> Answered<S::Body> {
-        let after = self.after().unwrap_or_default();
-        let after_key = authority::site_authority(after);
-        let keys = self.store.keys(authority::SITES, &after_key, LINES).await?;
+        let names = self.site_names().await?;
         let mut page = Sites::default();
-        for key in &keys {
-            let Some(name) = key.strip_prefix(authority::SITES) else {
-                continue;
-            };
+        for name in &names {
             let Some(held) = authority::site(self.store, name).await? else {
                 continue;
             };
             let record = held.value.record.as_ref();
-            if self.token.tenant.is_some()
-                && record.and_then(|it| it.tenant.as_ref()) != self.token.tenant.as_ref()
-            {
+            let tenant = record.and_then(|it| it.tenant.clone());
+            if self.token.tenant.is_some() && tenant != self.token.tenant {
                 continue;
             }
             page.sites.push(SiteLine {
-                name: name.to_owned(),
-                tenant: record.and_then(|it| it.tenant.clone()),
+                name: name.clone(),
+                tenant,
                 publication: held.value.publication(),
                 release: record.map(|it| it.release.clone()),
             });
         }
-        let last = keys.last().filter(|_| keys.len() >= LINES);
-        page.next = last.and_then(|key| Some(key.strip_prefix(authority::SITES)?.to_owned()));
+        page.next = names.last().filter(|_| names.len() >= LINES).cloned();
         shown(&page)
+    }
+
+    /// The names of a page.
+    async fn site_names(&self) -> Result<Vec<String>, Problem> {
+        let after = self.after().unwrap_or_default();
+        let after_key = authority::site_authority(after);
+        let begun = self.store.keys(authority::SITES, &after_key, LINES).await?;
+        let begun = begun
+            .iter()
+            .filter_map(|key| key.strip_prefix(authority::SITES));
+        let mut names: Vec<String> = begun.map(str::to_owned).collect();
+        // Those that were filled by other means nobody has begun.
+        let deployment = authority::deployment(self.store).await?;
+        if let Some(deployment) = deployment {
+            let known = deployment.value.sites.keys();
+            names.extend(known.filter(|name| name.as_str() > after).cloned());
+        }
+        names.sort_unstable();
+        names.dedup();
+        names.truncate(LINES);
+        Ok(names)
     }
 
     pub(super) async fn site(&self) -> Answered<S::Body> {
