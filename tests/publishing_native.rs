@@ -14,6 +14,8 @@ mod client;
 #[path = "support/pushing.rs"]
 #[expect(dead_code, reason = "other suites stop on the way")]
 mod pushing;
+#[path = "support/scene.rs"]
+mod scene;
 #[path = "support/story.rs"]
 mod story;
 
@@ -39,8 +41,8 @@ use handset::token::Token;
 use bucket::Service;
 use client::secret::secrets;
 use pushing::Api;
+use scene::Scene;
 use story::Remote;
-use story::Scene;
 use story::publish;
 
 /// A server, and how another one over the same store is begun.

@@ -13,12 +13,14 @@ mod fleet_story;
 #[path = "support/published.rs"]
 #[expect(dead_code, reason = "nothing is counted here")]
 mod published;
+#[path = "support/scene.rs"]
+mod scene;
 
 use std::net::SocketAddr;
 
-use fleet_story::Ground;
 use fleet_story::story;
 use published::Published;
+use scene::Scene;
 
 /// Who publishes by a process sees it there at once.
 struct Same(Published);
@@ -26,7 +28,7 @@ struct Same(Published);
 /// Another process sees it after a minute, as one that has just begun does.
 struct Anew(Published);
 
-impl Ground for Same {
+impl Scene for Same {
     fn address(&self) -> SocketAddr {
         self.0.address()
     }
@@ -34,7 +36,7 @@ impl Ground for Same {
     fn later(&mut self) {}
 }
 
-impl Ground for Anew {
+impl Scene for Anew {
     fn address(&self) -> SocketAddr {
         self.0.address()
     }
@@ -47,13 +49,11 @@ impl Ground for Anew {
 #[test]
 fn a_fleet_is_described_published_tried_and_taken_back() {
     let server = Published::open();
-    let token = server.token();
-    story(&mut Same(server), &token);
+    story(&mut Same(server));
 }
 
 #[test]
 fn and_so_it_is_to_another_process() {
     let server = Published::open();
-    let token = server.token();
-    story(&mut Anew(server), &token);
+    story(&mut Anew(server));
 }

@@ -26,17 +26,22 @@ mod client;
 mod conformance;
 mod costs;
 mod faults;
+#[path = "../support/fleet_story.rs"]
+mod fleet_story;
 mod host;
 mod large;
 #[path = "../support/operating.rs"]
 mod operating;
 #[path = "../support/proof.rs"]
 mod proof;
+mod proxy;
 #[path = "../support/pushing.rs"]
 #[expect(dead_code, reason = "other suites stop on the way")]
 mod pushing;
 #[path = "../golden/replay.rs"]
 mod replay;
+#[path = "../support/scene.rs"]
+mod scene;
 #[path = "../support/scripted.rs"]
 mod scripted;
 #[path = "../support/story.rs"]
@@ -60,6 +65,7 @@ use replay::Platform;
 use replay::case_files;
 use replay::check;
 use replay::hold;
+use scene::Scene;
 use wire::over_the_wire;
 
 impl Platform for &Deployment {
@@ -110,6 +116,14 @@ struct Reborn {
 }
 
 impl Reborn {
+    fn new() -> Self {
+        Self {
+            host: None,
+            service: bucket::Service::start(),
+            values: tempfile::tempdir().unwrap(),
+        }
+    }
+
     fn born(&mut self) {
         self.host = None;
         let file = self.values.path().join("values");
@@ -118,7 +132,7 @@ impl Reborn {
     }
 }
 
-impl story::Scene for Reborn {
+impl Scene for Reborn {
     fn address(&self) -> SocketAddr {
         self.host.as_ref().unwrap().address
     }
@@ -130,13 +144,31 @@ impl story::Scene for Reborn {
 
 #[test]
 fn what_is_published_to_spin_is_what_phones_get() {
-    let mut reborn = Reborn {
-        host: None,
-        service: bucket::Service::start(),
-        values: tempfile::tempdir().unwrap(),
-    };
+    let mut reborn = Reborn::new();
     reborn.born();
     story::publish(&mut reborn);
+}
+
+/// A host behind a proxy, which speaks of TLS.
+struct Proxied(Reborn, SocketAddr);
+
+impl Scene for Proxied {
+    fn address(&self) -> SocketAddr {
+        self.1
+    }
+
+    fn later(&mut self) {
+        self.0.born();
+        self.1 = proxy::before(self.0.address());
+    }
+}
+
+#[test]
+fn the_story_of_a_fleet() {
+    let mut reborn = Reborn::new();
+    reborn.born();
+    let proxy = proxy::before(reborn.address());
+    fleet_story::story(&mut Proxied(reborn, proxy));
 }
 
 #[test]

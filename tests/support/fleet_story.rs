@@ -1,5 +1,5 @@
 //! A fleet from its first line to its first rollback, by the tool's own commands: the same script for every platform,
-//! which is a base address and the deployment's secret.
+//! which is where that listens and the deployment's secret.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use crate::boots::boot_phone;
 use crate::boots::phone;
 use crate::boots::secret::SECRET;
+use crate::scene::Scene;
 
 /// Vendors' phones: address block, model, how many there are, and the parameter that shows the display name.
 const MODELS: [(&str, &str, usize, &str); 3] = [
@@ -28,18 +29,10 @@ const MODELS: [(&str, &str, usize, &str); 3] = [
 /// Phones of each vendor that are switched on.
 const BOOTED: usize = 20;
 
-/// Where a fleet is published to, and how what was published comes to be seen there.
-pub(crate) trait Ground {
-    fn address(&self) -> SocketAddr;
-
-    /// Lets go of what processes may keep in memory of a site: a minute passes.
-    fn later(&mut self);
-}
-
 /// A fleet directory and the server that it is published to.
-struct Story<'g, G> {
+struct Story<'s, S> {
     directory: TempDir,
-    ground: &'g mut G,
+    scene: &'s mut S,
     token: String,
 }
 
@@ -47,12 +40,13 @@ struct Story<'g, G> {
 const HOST: &str = "prov.example.net";
 
 /// All of it.
-pub(crate) fn story(ground: &mut impl Ground, token: &str) {
+pub(crate) fn story(scene: &mut impl Scene) {
     let mut story = Story {
         directory: tempfile::tempdir().unwrap(),
-        ground,
-        token: token.to_owned(),
+        scene,
+        token: String::new(),
     };
+    story.token = story.says("token", 0, "write.").trim().to_owned();
     story.describe();
     story.says("check FLEET", 0, "500 devices");
     story.says("push FLEET --to BASE --dry-run", 0, "new site");
@@ -105,7 +99,7 @@ pub(crate) fn story(ground: &mut impl Ground, token: &str) {
     story.status();
 }
 
-impl<G: Ground> Story<'_, G> {
+impl<S: Scene> Story<'_, S> {
     /// `init`, a site, and 500 phones out of somebody's table.
     fn describe(&self) {
         fs::remove_dir(self.directory.path()).unwrap();
@@ -146,7 +140,7 @@ impl<G: Ground> Story<'_, G> {
 
     /// Twenty of each vendor at once, each at its own address.
     fn boot_all(&self) {
-        let server = self.ground.address();
+        let server = self.scene.address();
         for (block, model, _, _) in MODELS {
             let addresses: Vec<(String, String)> = (0..BOOTED)
                 .map(|number| mac(block, number))
@@ -170,7 +164,7 @@ impl<G: Ground> Story<'_, G> {
             .into_iter()
             .find(|(block, ..)| mac.starts_with(block))
             .unwrap();
-        let report = booted(model, mac, self.address(mac), self.ground.address());
+        let report = booted(model, mac, self.address(mac), self.scene.address());
         let name = report["parameters"][parameter].as_str();
         name.unwrap_or_else(|| panic!("{report:#}")).to_owned()
     }
@@ -215,14 +209,14 @@ impl<G: Ground> Story<'_, G> {
     /// What changes what phones get.
     fn publishes(&mut self, line: &str, wanted: &str) {
         self.says(line, 0, wanted);
-        self.ground.later();
+        self.scene.later();
     }
 
     /// What the tool says, which has this in it.
     fn says(&self, line: &str, code: i32, wanted: &str) -> String {
         let fleet = self.directory.path().to_string_lossy();
         let words = line.split(' ').map(|word| match word {
-            "BASE" => format!("http://{}", self.ground.address()),
+            "BASE" => format!("http://{}", self.scene.address()),
             "FLEET" => fleet.to_string(),
             word => word.replace('\u{a0}', " "),
         });

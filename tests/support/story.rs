@@ -19,14 +19,7 @@ use crate::pushing::Version;
 use crate::pushing::badge;
 use crate::pushing::documented;
 use crate::pushing::shared;
-
-/// Where phones and operators ask, and how what was published comes to be seen there.
-pub(crate) trait Scene {
-    fn address(&self) -> SocketAddr;
-
-    /// Lets go of what processes may keep in memory of a site: a minute passes.
-    fn later(&mut self);
-}
+use crate::scene::Scene;
 
 /// An operator, from afar.
 pub(crate) struct Remote {

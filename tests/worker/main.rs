@@ -20,6 +20,8 @@ mod certified;
 mod client;
 #[path = "../support/conformance.rs"]
 mod conformance;
+#[path = "../support/fleet_story.rs"]
+mod fleet_story;
 #[path = "../support/hostile.rs"]
 mod hostile;
 mod local;
@@ -32,6 +34,8 @@ mod proof;
 mod pushing;
 #[path = "../golden/replay.rs"]
 mod replay;
+#[path = "../support/scene.rs"]
+mod scene;
 #[path = "../support/story.rs"]
 mod story;
 #[path = "../golden/wire.rs"]
@@ -54,6 +58,7 @@ use replay::Platform;
 use replay::case_files;
 use replay::check;
 use replay::hold;
+use scene::Scene;
 use wire::over_the_wire;
 
 impl Platform for Local {
@@ -175,7 +180,7 @@ struct Reborn {
     stores: tempfile::TempDir,
 }
 
-impl story::Scene for Reborn {
+impl Scene for Reborn {
     fn address(&self) -> SocketAddr {
         self.local.as_ref().unwrap().address()
     }
@@ -192,6 +197,13 @@ fn what_is_published_to_workers_is_what_phones_get() {
     let stores = tempfile::tempdir().unwrap();
     let local = Some(Local::over_what_lies_in(stores.path()));
     story::publish(&mut Reborn { local, stores });
+}
+
+#[test]
+fn the_story_of_a_fleet() {
+    let stores = tempfile::tempdir().unwrap();
+    let local = Some(Local::over_what_lies_in(stores.path()));
+    fleet_story::story(&mut Reborn { local, stores });
 }
 
 #[test]
