@@ -190,11 +190,15 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for Reading<V> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Map<V>, A::Error> {
-        let mut map = Map::default();
-        while let Some((name, value)) = entries.next_entry()? {
-            map.insert(name, value);
+        let mut list = Vec::new();
+        while let Some(entry) = entries.next_entry()? {
+            list.push(entry);
         }
-        Ok(map)
+        // Once for all, for in an order that somebody chose, each would move all others. The last of a name counts.
+        list.reverse();
+        list.sort_by(|(one, _), (other, _): &(String, V)| one.cmp(other));
+        list.dedup_by(|(one, _), (other, _)| one == other);
+        Ok(Map(list))
     }
 }
 

@@ -342,17 +342,25 @@ fn publish(
     };
     let (site, number) = (staged.site.name(), staged.begun.number);
     let doubtful = matches!(trouble.status(), None | Some(409 | 412));
-    if doubtful && is_published(server, site, number).unwrap_or_default() {
+    if doubtful && is_published(server, site, number, body.canary.as_ref()).unwrap_or_default() {
         return Ok(());
     }
     Err(of_site(site, trouble))
 }
 
-fn is_published(server: &impl Server, site: &str, number: u64) -> Result<bool, Trouble> {
+fn is_published(
+    server: &impl Server,
+    site: &str,
+    number: u64,
+    canary: Option<&Chosen>,
+) -> Result<bool, Trouble> {
     let state = Request::new(Method::GET, format!("sites/{site}"));
     let state: SiteState = read(server, &state)?;
-    let canary = state.canary.map(|canary| canary.number);
-    Ok(state.publication == number || canary == Some(number))
+    Ok(match (canary, state.canary) {
+        (None, _) => state.publication == number,
+        (Some(wanted), Some(there)) => there.number == number && there.chosen == *wanted,
+        (Some(_), None) => false,
+    })
 }
 
 /// Of a list, the devices that are the site's.

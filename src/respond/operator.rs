@@ -39,6 +39,7 @@ use crate::respond::operator::rows::ROOT;
 use crate::respond::operator::rows::Row;
 use crate::respond::operator::rows::find;
 use crate::route::Explanation;
+use crate::site::SiteRecord;
 use crate::store::Publishing;
 use crate::store::Records;
 use crate::store::Revision;
@@ -48,6 +49,8 @@ use crate::token::Token;
 /// Bytes of the bodies that are read whole, at most: a window, and what a publication is made of.
 const SMALL: usize = 4096;
 const LARGE: usize = 24 << 20;
+/// And of those that are only compared: whoever may look is trusted with less of the memory.
+const COMPARED: usize = 4 << 20;
 
 /// Whether a target is an operator's.
 pub(super) fn is_asked(target: &str) -> bool {
@@ -116,7 +119,7 @@ async fn answer<S: Records + Publishing>(
         token,
         of: None,
     };
-    asked.admit(row.action).await?;
+    asked.admit(row).await?;
     let answered = asked.carry_out(row, body).await;
     if row.scope == Scope::Write && store.takes_publications() {
         let status = answered
@@ -171,7 +174,8 @@ struct Asked<'a, S> {
 
 impl<S: Records + Publishing> Asked<'_, S> {
     /// Whether there is such a site for this token. A tenant's token does not tell which sites others have.
-    async fn admit(&mut self, action: Action) -> Result<(), Problem> {
+    async fn admit(&mut self, row: &Row) -> Result<(), Problem> {
+        let action = row.action;
         if matches!(action, Action::Document) {
             return Ok(());
         }
@@ -188,9 +192,11 @@ impl<S: Records + Publishing> Asked<'_, S> {
         if operates {
             let site = self.named.site;
             let known = self.store.deployment().await?.sites.contains_key(site);
-            let record = match self.token.tenant {
-                Some(_) if known => self.store.site(site).await?,
-                _ => None,
+            // The audit says whose it was.
+            let asks = self.token.tenant.is_some() || row.scope == Scope::Write;
+            let record = match known && asks {
+                true => self.store.site(site).await?,
+                false => None,
             };
             self.of = record.and_then(|record| record.tenant.clone());
             return if known && self.is_ours() {
@@ -210,6 +216,11 @@ impl<S: Records + Publishing> Asked<'_, S> {
         } else {
             Err(unknown())
         }
+    }
+
+    /// Whether a site's record is of a time when the site was the token's tenant's.
+    fn may_see(&self, record: &SiteRecord) -> bool {
+        self.token.tenant.is_none() || record.tenant == self.token.tenant
     }
 
     fn is_ours(&self) -> bool {
@@ -245,7 +256,12 @@ impl<S: Records + Publishing> Asked<'_, S> {
             Action::Promote => self.promote().await,
             Action::Rollback => self.roll_back().await,
             _ => {
-                let body = self.body(row.action, body).await?;
+                if row.action == Action::CompareRelease
+                    && !self.may_see_release(self.named.text).await?
+                {
+                    return Err(not_found("no release of this name"));
+                }
+                let body = self.body(row, body).await?;
                 self.carry_out_with(row.action, body).await
             }
         }
@@ -270,9 +286,10 @@ impl<S: Records + Publishing> Asked<'_, S> {
     }
 
     /// The body of a request, if it is not too large.
-    async fn body(&self, action: Action, body: S::Upload) -> Result<Vec<u8>, Problem> {
-        let most = match action {
+    async fn body(&self, row: &Row, body: S::Upload) -> Result<Vec<u8>, Problem> {
+        let most = match row.action {
             Action::Begin | Action::Open => SMALL,
+            _ if row.scope == Scope::Read => COMPARED,
             _ => LARGE,
         };
         let said = self.request.headers.get(header::CONTENT_LENGTH);

@@ -39,9 +39,10 @@ pub(super) struct Authority {
     /// Numbers that never count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) void: Vec<u64>,
-    /// Those of them that phones were served: a process may have them in memory still, and needs their entries.
+    /// Those of them that phones were served, and until when (milliseconds since 1970) a process may have them in memory
+    /// still, and need their entries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) withdrawn: Vec<u64>,
+    pub(super) withdrawn: Vec<(u64, u64)>,
     /// Of which plan publications are that may be asked for again, by number: a hash under the deployment's secret.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) plans: Vec<(u64, String)>,
@@ -84,21 +85,38 @@ impl Authority {
     }
 
     /// Makes a number one that never counts.
-    pub(super) fn withdraw(&mut self, number: u64, was_served: bool) {
+    pub(super) fn withdraw(&mut self, number: u64) {
         if !self.void.contains(&number) {
             self.void.push(number);
         }
-        if was_served {
-            self.withdrawn.push(number);
+    }
+
+    /// The same with one that phones were served until now.
+    pub(super) fn withdraw_served(&mut self, number: u64, now: u64) {
+        self.withdraw(number);
+        self.withdrawn.retain(|(_, until)| *until > now);
+        self.withdrawn.push((number, now + IN_MEMORY));
+    }
+
+    /// Whether a process may have a number in memory that was taken back.
+    pub(super) fn is_in_memory(&self, number: u64, now: u64) -> bool {
+        let mut withdrawn = self.withdrawn.iter();
+        withdrawn.any(|(of, until)| *of == number && *until > now)
+    }
+
+    /// Ends the push that is under way, if there is one.
+    pub(super) fn end_push(&mut self) {
+        if let Some(staging) = self.staging.take() {
+            self.withdraw(staging.number);
         }
     }
 
     /// Ends the canary, if there is one.
-    pub(super) fn end_canary(&mut self) {
+    pub(super) fn end_canary(&mut self, now: u64) {
         let number = self.canary();
         if let (Some(record), Some(number)) = (&mut self.record, number) {
             record.canary = None;
-            self.withdraw(number, true);
+            self.withdraw_served(number, now);
         }
     }
 
@@ -138,6 +156,10 @@ impl Authority {
         }
     }
 }
+
+/// For how long a record may be served that was replaced, in milliseconds: a minute in a process, another in the store of
+/// some platforms, and as much again for clocks that differ.
+const IN_MEMORY: u64 = 4 * 60_000;
 
 /// Where what holds of a site lies.
 pub(super) fn site_authority(site: &str) -> String {

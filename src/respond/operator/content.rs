@@ -175,13 +175,21 @@ impl<S: Records + Publishing> Asked<'_, S> {
         json(status, &serde_json::json!({ "id": id }))
     }
 
-    /// Lets a tenant look at a release that one of its sites gets; the release must be there.
+    /// Lets a tenant look at a release that one of its sites gets; the release must be there. A tenant's token takes those
+    /// alone that the tenant has sent, or that the site has already: another's may hold the other's passwords.
     pub(super) async fn grant_release(
         &self,
         id: &str,
         tenant: Option<&str>,
+        is_had: bool,
     ) -> Result<(), Problem> {
-        let missing = || unfit(format!("release {id} is not there: PUT it first"));
+        let missing = || unfit(format!("release {id:?} is not there: PUT it first"));
+        if id.len() != 32 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(missing());
+        }
+        if !is_had && !self.may_see_release(id).await? {
+            return Err(missing());
+        }
         if self.store.size(&grants_key(id)).await?.is_none() {
             // One that was filled by other means.
             let key = keyed::release_key(&ReleaseId(id.to_owned()));
@@ -222,26 +230,33 @@ impl<S: Records + Publishing> Asked<'_, S> {
 
     /// A release beside one that the sender has: secrets say whether they are the same.
     pub(super) async fn compare_release(&self, body: &[u8]) -> Answered<S::Body> {
-        let theirs: ReleaseRecord = read(body)?;
         let record = self.release_record().await?;
+        let theirs: ReleaseRecord = read(body)?;
         shown(&redaction::release(&record, Some(&theirs)))
     }
 
     async fn release_record(&self) -> Result<ReleaseRecord, Problem> {
         let id = self.named.text;
         let missing = || not_found("no release of this name");
-        if let Some(tenant) = &self.token.tenant {
-            let key = grants_key(id);
-            let grants = self.store.read_object(&key).await?;
-            let (bytes, _) = grants.ok_or_else(missing)?;
-            let grants: Grants = keyed::parse(&key, &bytes)?;
-            if !grants.tenants.contains(tenant) {
-                return Err(missing());
-            }
+        if !self.may_see_release(id).await? {
+            return Err(missing());
         }
         let key = keyed::release_key(&ReleaseId(id.to_owned()));
         let bytes = self.store.read_value(&key).await?.ok_or_else(missing)?;
         Ok(keyed::parse(&key, &bytes)?)
+    }
+
+    /// Whether the token's tenant has sent a release, or has had it; a token for all may see all.
+    pub(super) async fn may_see_release(&self, id: &str) -> Result<bool, Problem> {
+        let Some(tenant) = &self.token.tenant else {
+            return Ok(true);
+        };
+        let key = grants_key(id);
+        let Some((bytes, _)) = self.store.read_object(&key).await? else {
+            return Ok(false);
+        };
+        let grants: Grants = keyed::parse(&key, &bytes)?;
+        Ok(grants.tenants.contains(tenant))
     }
 }
 

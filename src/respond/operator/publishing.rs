@@ -72,16 +72,18 @@ impl<S: Records + Publishing> Asked<'_, S> {
             return self.choose(&held, wish.canary).await;
         }
         self.check(&held.value, &wish).await?;
+        if let Some(chosen) = &wish.canary {
+            self.check_chosen(chosen).await?;
+        }
         let record = self.numbered(&held.value, wish.record);
-        self.keep_past(&record).await?;
         let mut next = held.value.clone();
         next.staging = None;
         // Whatever a few devices had until now, all of them get something else.
-        next.end_canary();
+        next.end_canary(self.request.now);
+        let past = record.clone();
         match (wish.canary, &mut next.record) {
-            (None, _) => self.replace(&mut next, record),
+            (None, _) => next.record = Some(record),
             (Some(chosen), Some(current)) => {
-                self.check_chosen(&chosen).await?;
                 let record = Box::new(record);
                 current.canary = Some(Canary { record, chosen });
             }
@@ -90,6 +92,8 @@ impl<S: Records + Publishing> Asked<'_, S> {
                 return Err(conflict(detail));
             }
         }
+        // Before it counts, and after all that could be wrong with it.
+        self.keep_past(&past).await?;
         let held = authority::set_site(self.store, self.named.site, &held, next).await?;
         self.drop_lists_below(held.value.floor).await;
         self.site_shown(&held)
@@ -158,8 +162,11 @@ impl<S: Records + Publishing> Asked<'_, S> {
             let detail = format!("the list of shard {shard} is missing; an empty one is {{}}");
             return Err(conflict(detail));
         }
+        let current = authority.record.as_ref();
+        let is_had = current.is_some_and(|it| it.release == wish.record.release);
         let tenant = wish.record.tenant.as_deref();
-        self.grant_release(&wish.record.release.0, tenant).await
+        self.grant_release(&wish.record.release.0, tenant, is_had)
+            .await
     }
 
     fn numbered(&self, authority: &Authority, mut record: SiteRecord) -> SiteRecord {
@@ -182,14 +189,6 @@ impl<S: Records + Publishing> Asked<'_, S> {
             .write_object(&key, encode(&past)?, Condition::Always);
         written.await?;
         Ok(())
-    }
-
-    /// From now on all devices get this one.
-    fn replace(&self, authority: &mut Authority, record: SiteRecord) {
-        // Nobody has those in memory that were taken back before the publication that goes now.
-        let current = authority.publication();
-        authority.withdrawn.retain(|number| *number >= current);
-        authority.record = Some(record);
     }
 
     /// Another choice of devices for the canary that is there.
@@ -262,7 +261,9 @@ impl<S: Records + Publishing> Asked<'_, S> {
         let Some(canary) = canary.filter(|it| it.record.publication == number) else {
             return Err(conflict(format!("publication {number} is no canary")));
         };
-        self.replace(&mut next, *canary.record);
+        next.record = Some(*canary.record);
+        // It was to follow what phones get no more.
+        next.end_push();
         let held = authority::set_site(self.store, self.named.site, &held, next).await?;
         self.site_shown(&held)
     }
@@ -285,12 +286,14 @@ impl<S: Records + Publishing> Asked<'_, S> {
             return Err(conflict(detail));
         };
         let past: Past = keyed::parse(&key, &bytes)?;
-        let floor = next.floor;
-        next.end_canary();
-        if let Some(staging) = next.staging.take() {
-            next.withdraw(staging.number, false);
+        if !self.may_see(&past.record) {
+            let detail = "the publication before is of the time when the site was another tenant's";
+            return Err(problem(StatusCode::FORBIDDEN, detail));
         }
-        next.withdraw(held.value.publication(), true);
+        let floor = next.floor;
+        next.end_canary(self.request.now);
+        next.end_push();
+        next.withdraw_served(held.value.publication(), self.request.now);
         let mut record = past.record;
         record.previous = record.previous.filter(|number| *number >= floor);
         next.record = Some(record);

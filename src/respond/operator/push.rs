@@ -93,7 +93,7 @@ impl<S: Records + Publishing> Asked<'_, S> {
             if !(wish.take_over || stale && ours) {
                 return Err(busy(&other));
             }
-            next.withdraw(other.number, false);
+            next.withdraw(other.number);
         }
         let staging = Staging {
             number: next.next,
@@ -296,8 +296,8 @@ impl<S: Records + Publishing> Asked<'_, S> {
             let mac: MacAddress = text
                 .parse()
                 .map_err(|_| unfit(format!("{text:?} is no hardware address")))?;
-            if !self.is_listed(&list, &text, settings.as_ref())? || shard_of(mac) != self.named.text
-            {
+            let same = mac.to_string() == text && shard_of(mac) == self.named.text;
+            if !same || !self.is_listed(&list, &text, settings.as_ref())? {
                 wrong.push(mac);
             }
             devices.push((mac, settings));
@@ -346,11 +346,21 @@ impl<S: Records + Publishing> Asked<'_, S> {
                 None if settings.is_none() => return Ok(()),
                 None => {
                     let mut record = DeviceRecord::default();
-                    enter(&mut record, authority, self.named.number, settings);
+                    enter(
+                        &mut record,
+                        authority,
+                        (self.named.number, self.request.now),
+                        settings,
+                    );
                     self.store.create_device(site, mac, &record).await
                 }
                 Some((mut record, revision)) => {
-                    enter(&mut record, authority, self.named.number, settings);
+                    enter(
+                        &mut record,
+                        authority,
+                        (self.named.number, self.request.now),
+                        settings,
+                    );
                     self.store
                         .update_device(site, mac, &revision, &record)
                         .await
@@ -374,9 +384,9 @@ impl<S: Records + Publishing> Asked<'_, S> {
         let mut next = held.value.clone();
         if next.staging.as_ref().is_some_and(|it| it.number == number) {
             next.staging = None;
-            next.withdraw(number, false);
+            next.withdraw(number);
         } else if next.canary() == Some(number) {
-            next.end_canary();
+            next.end_canary(self.request.now);
         } else if next.void.contains(&number) {
             // Done before, and asked again.
             authority::mend_site(self.store, self.named.site, &held).await?;
@@ -495,22 +505,23 @@ fn again(found: &mut Difference, list: &List) {
         } else {
             &mut found.gone
         };
-        if !place.contains(mac) {
-            place.push(*mac);
-        }
+        place.push(*mac);
     }
-    found.write.sort_unstable();
-    found.gone.sort_unstable();
+    for place in [&mut found.write, &mut found.gone] {
+        place.sort_unstable();
+        place.dedup();
+    }
 }
 
 /// Enters settings under a number, and lets go of what counts for nobody any more.
 ///
 /// What counts for the publication before, for the one that phones get, and whatever is newer than that stays, but for
-/// pushes that were given up: those nobody was ever served.
+/// pushes that were given up: those nobody was ever served. What was served and taken back stays while a process may
+/// have it in memory.
 fn enter(
     record: &mut DeviceRecord,
     authority: &Authority,
-    number: u64,
+    (number, now): (u64, u64),
     settings: Option<&DeviceSettings>,
 ) {
     let current = authority.publication();
@@ -527,8 +538,8 @@ fn enter(
         let Ok(entry) = key.parse::<u64>() else {
             return false;
         };
-        let given_up = authority.void.contains(&entry) && !authority.withdrawn.contains(&entry);
-        kept.contains(&Some(entry)) || entry > current && !given_up
+        let newer = entry > current && !authority.void.contains(&entry);
+        kept.contains(&Some(entry)) || newer || authority.is_in_memory(entry, now)
     });
     record
         .settings
@@ -548,6 +559,8 @@ mod tests {
     use crate::device::DeviceSettings;
     use crate::device::publication_key;
     use crate::site::SiteRecord;
+
+    const NOW: u64 = 1_800_000_000_000;
 
     fn site(publication: u64, previous: Option<u64>) -> SiteRecord {
         let json = serde_json::json!({
@@ -580,7 +593,10 @@ mod tests {
             (5, Some(4), &[6], &[], &[4, 6], 7, &[4, 7]),
             // Rolled back from 5 to 4: a process may have 5 in memory.
             (4, Some(3), &[5], &[5], &[3, 4, 5], 6, &[3, 4, 5, 6]),
+            (6, Some(4), &[5], &[5], &[3, 4, 5, 6], 7, &[4, 5, 6, 7]),
             (6, Some(4), &[5], &[], &[3, 4, 5, 6], 7, &[4, 6, 7]),
+            // A canary that ended, two publications ago.
+            (4, Some(2), &[3], &[3], &[1, 2, 3, 4], 5, &[2, 3, 4, 5]),
             // Written by a push that began before another was published: what is newer is none of its business.
             (5, Some(4), &[], &[], &[4, 5, 7], 6, &[4, 5, 6, 7]),
         ];
@@ -588,7 +604,7 @@ mod tests {
             let authority = Authority {
                 record: (*publication > 0).then(|| site(*publication, *previous)),
                 void: void.to_vec(),
-                withdrawn: withdrawn.to_vec(),
+                withdrawn: withdrawn.iter().map(|number| (*number, NOW + 1)).collect(),
                 ..Authority::default()
             };
             let mut record = DeviceRecord::default();
@@ -598,7 +614,7 @@ mod tests {
             enter(
                 &mut record,
                 &authority,
-                *number,
+                (*number, NOW),
                 Some(&DeviceSettings::default()),
             );
             let found: Vec<u64> = record

@@ -2,6 +2,7 @@
 
 use crate::device::DeviceRecord;
 use crate::device::DeviceSettings;
+use crate::encoding::hex;
 use crate::mac::MacAddress;
 use crate::publish::BATCH;
 use crate::publish::Batch;
@@ -42,6 +43,10 @@ use crate::store::keyed;
 
 /// Lines of a page that take a read each: what a platform allows one request is more than twice as much.
 const LINES: usize = 20;
+/// Names that are looked through at once.
+const NAMES: usize = 1000;
+/// The first field of what a page calls a name of another's.
+const PAGE: &[u8] = b"handset page of sites 1";
 
 impl<S: Records + Publishing> Asked<'_, S> {
     /// Hosts, sites and who may read from them.
@@ -73,7 +78,8 @@ impl<S: Records + Publishing> Asked<'_, S> {
     /// Sites that the deployment has or that somebody has begun, in the order of their names; a tenant's own for its
     /// token.
     pub(super) async fn sites(&self) -> Answered<S::Body> {
-        let names = self.site_names().await?;
+        let after = self.after_site().await?;
+        let names = self.site_names(&after, LINES).await?;
         let mut page = Sites::default();
         for name in &names {
             let Some(held) = authority::site(self.store, name).await? else {
@@ -91,15 +97,44 @@ impl<S: Records + Publishing> Asked<'_, S> {
                 release: record.map(|it| it.release.clone()),
             });
         }
-        page.next = names.last().filter(|_| names.len() >= LINES).cloned();
+        let last = names.last().filter(|_| names.len() >= LINES);
+        page.next = last.map(|name| self.page_after(name));
         shown(&page)
     }
 
-    /// The names of a page.
-    async fn site_names(&self) -> Result<Vec<String>, Problem> {
+    /// What a page calls the name that the next one comes after. It may be another tenant's, and then is not for this one.
+    fn page_after(&self, name: &str) -> String {
+        match (&self.token.tenant, self.request.secrets) {
+            (Some(tenant), Some(secrets)) => {
+                hex(&secrets.tag(&[PAGE, tenant.as_bytes(), name.as_bytes()]))
+            }
+            _ => name.to_owned(),
+        }
+    }
+
+    /// The name that a page comes after.
+    async fn after_site(&self) -> Result<String, Problem> {
         let after = self.after().unwrap_or_default();
+        if after.is_empty() || self.token.tenant.is_none() {
+            return Ok(after.to_owned());
+        }
+        let mut from = String::new();
+        loop {
+            let names = self.site_names(&from, NAMES).await?;
+            if let Some(name) = names.iter().find(|name| self.page_after(name) == after) {
+                return Ok(name.clone());
+            }
+            match names.last().filter(|_| names.len() >= NAMES) {
+                Some(last) => from.clone_from(last),
+                None => return Err(unfit("after= takes what a page has as its next")),
+            }
+        }
+    }
+
+    /// The names after another.
+    async fn site_names(&self, after: &str, most: usize) -> Result<Vec<String>, Problem> {
         let after_key = authority::site_authority(after);
-        let begun = self.store.keys(authority::SITES, &after_key, LINES).await?;
+        let begun = self.store.keys(authority::SITES, &after_key, most).await?;
         let begun = begun
             .iter()
             .filter_map(|key| key.strip_prefix(authority::SITES));
@@ -112,7 +147,7 @@ impl<S: Records + Publishing> Asked<'_, S> {
         }
         names.sort_unstable();
         names.dedup();
-        names.truncate(LINES);
+        names.truncate(most);
         Ok(names)
     }
 
@@ -182,6 +217,10 @@ impl<S: Records + Publishing> Asked<'_, S> {
                 continue;
             };
             let past: Past = keyed::parse(key, &bytes)?;
+            if !self.may_see(&past.record) {
+                // Nor those before it: the list goes back in time.
+                return shown(&page);
+            }
             page.publications.push(PublicationLine {
                 number: past.record.publication,
                 at: past.at,
@@ -201,6 +240,9 @@ impl<S: Records + Publishing> Asked<'_, S> {
         let missing = || not_found("the site has no such publication");
         let (bytes, _) = self.store.read_object(&key).await?.ok_or_else(missing)?;
         let past: Past = keyed::parse(&key, &bytes)?;
+        if !self.may_see(&past.record) {
+            return Err(missing());
+        }
         let record = redaction::site(&past.record);
         let tag = tag(&record)?;
         conditional(self.request, shown(&record)?, &tag)
