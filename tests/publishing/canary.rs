@@ -81,6 +81,84 @@ fn a_rollback_wins_over_a_push_that_is_under_way() {
     }
 }
 
+fn posted(process: &Process<'_>, path: &str) {
+    let (_, etag) = site(process);
+    let heard = process.call("POST", path, &[("If-Match", &etag)], b"");
+    assert_eq!(heard.status, 200, "{path}: {heard:?}");
+}
+
+/// Two publications come while another process has in memory what was taken back.
+#[test]
+fn what_was_taken_back_stays_whole_in_memory() {
+    let shelf = first();
+    let store = Faulty::new(&shelf, Fault::None);
+    let process = Process::new(&store);
+    Pusher::new(&version(2)).push(&process).unwrap();
+    let stale = Process::new(&store);
+    gets(&stale, 2, "before");
+    posted(&process, &format!("sites/{SITE}/rollback"));
+    for number in [3, 1] {
+        Pusher::new(&version(number)).push(&process).unwrap();
+        gets(&stale, 2, &format!("rolled back, then {number}"));
+        gets(&Process::new(&store), number, "anew");
+    }
+}
+
+#[test]
+fn a_canary_that_ended_stays_whole_in_memory() {
+    let shelf = first();
+    let store = Faulty::new(&shelf, Fault::None);
+    let process = Process::new(&store);
+    let everybody = Chosen::Percent(100);
+    Pusher::new(&version(2)).push(&process).unwrap();
+    Pusher::canary(&version(3), everybody)
+        .push(&process)
+        .unwrap();
+    let stale = Process::new(&store);
+    let gets_three = |when: &str| {
+        for (mac, _) in DEVICES {
+            let found = stale.phone(&format!("{mac}-badge.cfg"), &says_itself(mac));
+            match badge(3, mac) {
+                Some(badge) => assert_eq!(found, (200, badge), "{when}: {mac}"),
+                None => assert!(matches!(found.0, 404 | 503), "{when}: {mac}: {found:?}"),
+            }
+        }
+    };
+    gets_three("before");
+    for number in [1, 2] {
+        Pusher::new(&version(number)).push(&process).unwrap();
+        gets_three(&format!("then {number}"));
+    }
+    gets(&Process::new(&store), 2, "anew");
+}
+
+/// A push that was to follow what phones got before a promotion follows nothing.
+#[test]
+fn a_promotion_ends_the_push_that_is_under_way() {
+    let shelf = first();
+    let store = Faulty::new(&shelf, Fault::None);
+    let process = Process::new(&store);
+    let (two, three, one) = (version(2), version(3), version(1));
+    Pusher::new(&two).push(&process).unwrap();
+    let mut canary = Pusher::canary(&three, Chosen::Percent(100));
+    canary.push(&process).unwrap();
+    let mut other = Pusher::new(&one);
+    advance(&mut other, &process, steps(&one) / 2).unwrap();
+    let path = format!("sites/{SITE}/publications/{}/publish", canary.number());
+    posted(&process, &path);
+    assert!(other.push(&process).is_err());
+    gets(&Process::new(&store), 3, "promoted");
+    for number in [2, 1] {
+        let (_, etag) = site(&process);
+        let path = format!("sites/{SITE}/rollback");
+        let heard = process.call("POST", &path, &[("If-Match", &etag)], b"");
+        match heard.status {
+            200 => gets(&Process::new(&store), number, "rolled back"),
+            status => assert_eq!(status, 409, "{heard:?}"),
+        }
+    }
+}
+
 /// One that names itself in each of its requests.
 fn says_itself(mac: &str) -> String {
     format!("{POLYCOM} (SN:{mac}) Type/Application")
