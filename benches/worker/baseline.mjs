@@ -86,7 +86,7 @@ async function configuration(request, env, context, place, from, path) {
   const match = /^([0-9a-f]{12})(-device|-lync)?\.cfg$/i.exec(name);
   if (!match) return undefined;
   const mac = match[1].toLowerCase();
-  const settings = (await device(env, place.name, mac))?.settings[place.release];
+  const settings = current(await device(env, place.name, mac), place);
   if (!settings) return notFound();
   const known = variables(place, from, mac, settings);
   if (match[2]) return render(request, "device.cfg", known, "private, no-store");
@@ -103,6 +103,13 @@ async function render(request, template, values, caching) {
   const etag = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
   const about = { etag, length: bytes.length, type: MEDIA_TYPES.cfg, caching };
   return conditional(request, about, ({ offset, length }) => bytes.subarray(offset, offset + length));
+}
+
+// What the site's publication says of a device: the newest entry that it reaches.
+function current(record, place) {
+  const numbers = Object.keys(record?.settings ?? {}).sort().reverse();
+  const counts = (number) => number <= place.publication && !place.void?.includes(number);
+  return record?.settings[numbers.find((number) => counts(Number(number)))];
 }
 
 // An image or a resource: known from the release, its body handed through from the bucket.
